@@ -187,8 +187,11 @@ func (m *Member) watch(msg bus.Message) {
 		go m.Hold(takeOverPause, "another program has the name "+m.env.Name) // ends the connection that called us
 		return
 	}
-	wait := time.Until(m.corrected.Add(correctionGap))
-	m.corrected = time.Now().Add(max(wait, 0))
+	if time.Now().Before(m.corrected) {
+		return // a correction is on its way
+	}
+	wait := max(0, time.Until(m.corrected.Add(correctionGap)))
+	m.corrected = time.Now().Add(wait)
 	time.AfterFunc(wait, m.publish)
 }
 
