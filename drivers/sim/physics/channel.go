@@ -35,7 +35,7 @@ type Config struct {
 	RampUp   float64       // V/s; 0: no ramp, the output settles with Settle
 	RampDown float64       // V/s; 0: as RampUp
 	Settle   time.Duration // time constant without ramp, and of a cut-off; default 5 ms
-	Load     float64       // resistive load in ohm; 0: none
+	Load     float64       // resistive load in ohm; 0 or infinite: none
 	Leakage  float64       // leakage in A/sqrt(V), as of a depleted silicon sensor
 	NoiseV   float64       // standard deviation of a measured voltage in V
 	NoiseI   float64       // standard deviation of a measured current in A
@@ -77,6 +77,9 @@ func NewChannel(cfg Config) *Channel {
 	if cfg.Settle <= 0 {
 		cfg.Settle = 5 * time.Millisecond
 	}
+	if math.IsInf(cfg.Load, 1) {
+		cfg.Load = 0
+	}
 	return &Channel{
 		cfg:   cfg,
 		rng:   rand.New(rand.NewPCG(cfg.Seed, 0x9e3779b97f4a7c15)),
@@ -105,8 +108,13 @@ func (c *Channel) Ramp() (up, down float64) {
 	return c.cfg.RampUp, c.cfg.RampDown
 }
 
-// SetLoad changes what hangs on the output: ohm (0: nothing) and A/sqrt(V).
-func (c *Channel) SetLoad(ohm, leakage float64) { c.cfg.Load, c.cfg.Leakage = ohm, leakage }
+// SetLoad changes what hangs on the output: ohm (0 or infinite: nothing) and A/sqrt(V).
+func (c *Channel) SetLoad(ohm, leakage float64) {
+	if math.IsInf(ohm, 1) {
+		ohm = 0
+	}
+	c.cfg.Load, c.cfg.Leakage = ohm, leakage
+}
 
 // SetTrip says what an overcurrent does after delay.
 func (c *Channel) SetTrip(a TripAction, delay time.Duration) { c.action, c.delay = a, delay }
