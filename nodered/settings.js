@@ -1,0 +1,34 @@
+// Settings of Node-RED, all from the environment: see README.md.
+'use strict'
+
+const env = process.env
+
+module.exports = {
+  uiHost: env.NODERED_HOST || '127.0.0.1',
+  uiPort: Number(env.NODERED_PORT || 1880),
+  httpRoot: env.NODERED_HTTP_ROOT || '/',
+
+  userDir: env.NODERED_USER_DIR,
+  flowFile: env.NODERED_FLOW_FILE || 'flows.json',
+  flowFilePretty: true,
+  credentialSecret: env.NODERED_CREDENTIAL_SECRET,
+
+  // Everything the flows need is in the lock file: nothing is fetched at run time.
+  externalModules: {
+    autoInstall: false,
+    palette: { allowInstall: false, allowUpload: false },
+    modules: { allowInstall: false }
+  },
+  functionExternalModules: false,
+  telemetry: { enabled: false, updateNotification: false },
+  diagnostics: { enabled: false, ui: false },
+  runtimeState: { enabled: false, ui: false },
+  editorTheme: { tours: false, palette: { editable: false }, projects: { enabled: false } },
+
+  mqttReconnectTime: 2000,
+  exportGlobalContextKeys: false,
+  logging: { console: { level: env.NODERED_LOG_LEVEL || 'warn', metrics: false, audit: false } },
+
+  // Old dashboard (ui_* nodes) under /ui, Dashboard 2 under /dashboard.
+  ui: { path: 'ui' }
+}
