@@ -2,11 +2,13 @@
 'use strict'
 
 const env = process.env
+const root = env.NODERED_HTTP_ROOT || '/'
 
 module.exports = {
   uiHost: env.NODERED_HOST || '127.0.0.1',
   uiPort: Number(env.NODERED_PORT || 1880),
-  httpRoot: env.NODERED_HTTP_ROOT || '/',
+  httpAdminRoot: root,
+  httpNodeRoot: root,
 
   userDir: env.NODERED_USER_DIR,
   flowFile: env.NODERED_FLOW_FILE || 'flows.json',
@@ -23,7 +25,7 @@ module.exports = {
   telemetry: { enabled: false, updateNotification: false },
   diagnostics: { enabled: false, ui: false },
   runtimeState: { enabled: false, ui: false },
-  editorTheme: { tours: false, palette: { editable: false }, projects: { enabled: false } },
+  editorTheme: { tours: false },
 
   mqttReconnectTime: 2000,
   exportGlobalContextKeys: false,

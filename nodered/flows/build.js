@@ -40,13 +40,13 @@ function template (z, id, name, group, order, source, x, y, wires) {
   return { id, type: 'ui-template', z, group, page: '', ui: '', name, order, width: 0, height: 0, head: '', format: file(source), storeOutMessages: false, passthru: false, resendOnRefresh: true, templateScope: 'local', className: '', x, y, wires: [wires] }
 }
 
-function chart (z, id, name, group, order, height, label, x, y) {
+function chart (z, id, name, group, order, height, x, y) {
   return {
     id, type: 'ui-chart', z, group, name, label: '', order, chartType: 'line', interpolation: 'linear',
     category: 'series', categoryType: 'property',
-    xAxisLabel: '', xAxisProperty: 'x', xAxisPropertyType: 'property', xAxisType: 'time', xAxisFormat: '{HH}:{mm}', xAxisFormatType: 'custom', xmin: '', xmax: '',
-    yAxisLabel: label, yAxisProperty: 'y', yAxisPropertyType: 'property', ymin: '', ymax: '', bins: 10,
-    action: 'append', stackSeries: false, pointShape: 'false', pointRadius: 1, showLegend: true,
+    xAxisLabel: '', xAxisProperty: 'x', xAxisPropertyType: 'property', xAxisType: 'time', xAxisFormat: '{HH}:{mm}:{ss}', xAxisFormatType: 'custom', xmin: '', xmax: '',
+    yAxisLabel: '', yAxisProperty: 'y', yAxisPropertyType: 'property', ymin: '', ymax: '', bins: 10,
+    action: 'append', stackSeries: false, pointShape: 'false', pointRadius: 1, showLegend: false,
     removeOlder: '10', removeOlderUnit: '60', removeOlderPoints: '',
     colors: COLOURS, textColor: ['#3d4c5a'], textColorDefault: false, gridColor: ['#e2e7ec'], gridColorDefault: false,
     width: 0, height, className: 'dcs-chart', x, y, wires: [[]]
@@ -62,7 +62,7 @@ const asked = (group) => [
 const topics = (...ends) => ends.map((e) => env(e.toUpperCase(), topic(e), 'env'))
 
 // The nodes that every device has: bus -> reader -> page.
-function device (z, ends, panel, panelName, chartHeight, chartLabel) {
+function device (z, ends, panel, panelName, chartHeight) {
   const ins = ends.map((e, i) => mqttIn(z, `${z}-in-${e}`, `\${${e.toUpperCase()}}`, 130, 80 + 60 * i, [`${z}-reader`]))
   return [
     ...ins,
@@ -70,13 +70,13 @@ function device (z, ends, panel, panelName, chartHeight, chartLabel) {
     tick(z, `${z}-tick`, 0.5, 110, 140 + 60 * ins.length, [`${z}-reader`]),
     code(z, `${z}-reader`, 'reader', 'reader.js', 2, 350, 140, [[`${z}-panel`], [`${z}-chart`]]),
     template(z, `${z}-panel`, panelName, '${GROUP}', 1, panel, 560, 120, []),
-    chart(z, `${z}-chart`, 'last 10 minutes', '${GROUP}', 2, chartHeight, chartLabel, 570, 180)
+    chart(z, `${z}-chart`, 'last 10 minutes', '${GROUP}', 2, chartHeight, 570, 180)
   ]
 }
 
 function supplySubflow () {
   const z = 'dcs-supply'
-  const nodes = device(z, ['status', 'state', 'meta', 'ack'], 'panel.vue', 'panel', 4, 'V')
+  const nodes = device(z, ['status', 'state', 'meta', 'ack'], 'panel.vue', 'panel', 4)
   nodes.find((n) => n.id === `${z}-panel`).wires = [[`${z}-command`]]
   return [
     {
@@ -99,7 +99,7 @@ function sensorSubflow () {
       info: 'One sensor on the page. DEVICE is its name on the bus, TITLE its name for people, GROUP where it stands.',
       in: [], out: [], env: [...asked(sensors[0].group), ...topics('status', 'state', 'meta')]
     },
-    ...device(z, ['status', 'state', 'meta'], 'sensor.vue', 'values', 3, '')
+    ...device(z, ['status', 'state', 'meta'], 'sensor.vue', 'values', 3)
   ]
 }
 
@@ -147,7 +147,7 @@ const flows = [
 
   {
     id: 'dcs-ui', type: 'ui-base', name: 'Tracker DCS', path: '/dashboard', appIcon: '', includeClientData: true, acceptsClientConfig: ['ui-notification', 'ui-control'],
-    showPathInSidebar: false, headerContent: 'dashboard', navigationStyle: 'icon', titleBarStyle: 'default',
+    showPathInSidebar: false, headerContent: 'dashboard', navigationStyle: 'temporary', titleBarStyle: 'default',
     showReconnectNotification: true, notificationDisplayTime: 1, showDisconnectNotification: true, allowInstall: false
   },
   {

@@ -32,7 +32,19 @@ if (due) {
   s.sent = now
   s.fresh = view.fresh
 }
-return [due ? { payload: view } : null, points && points.length ? { payload: points } : null]
+return [due ? { payload: view } : null, points && points.length ? curve(points) : null]
+
+// The chart's looks go with its first points; it keeps them.
+function curve (payload) {
+  if (s.styled) return { payload }
+  s.styled = true
+  const chartOptions = {
+    grid: { left: 4, right: 14, top: 10, bottom: 2, containLabel: true },
+    xAxis: { splitNumber: 6, axisTick: { show: false }, axisLabel: { fontSize: 11 } },
+    yAxis: { splitNumber: 3, name: '', axisLabel: { fontSize: 11, ...(isSensor() ? {} : { formatter: '{value} V' }) } }
+  }
+  return { payload, ui_update: { chartOptions } }
+}
 
 function parse (payload) {
   try {
