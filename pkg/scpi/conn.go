@@ -151,6 +151,22 @@ func (c *Conn) Query(ctx context.Context, cmd string) (answer string, err error)
 	return answer, err
 }
 
+// Ask sends a query and parses its answer. One that cannot be parsed is none
+// to this question, and a reason to give the connection up: the right one may
+// still come.
+func Ask[T any](ctx context.Context, c *Conn, query string, parse func(answer string) (T, error)) (T, error) {
+	var none T
+	answer, err := c.Query(ctx, query)
+	if err != nil {
+		return none, err
+	}
+	v, err := parse(answer)
+	if err != nil {
+		return none, c.Fail(fmt.Errorf("%.60q: %w", query, err))
+	}
+	return v, nil
+}
+
 // exchange sends a command and lets rest do what follows, within the time-out.
 func (c *Conn) exchange(ctx context.Context, cmd string, rest func(context.Context) error) error {
 	c.turn.Lock()

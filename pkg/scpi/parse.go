@@ -155,3 +155,14 @@ func ParseError(s string) (code int, text string, err error) {
 	}
 	return code, strings.Trim(strings.TrimSpace(text), `"`), nil
 }
+
+// IsIdentity says whether an answer can be to *IDN? and to nothing else: four
+// fields, the first of them a name. It is what Sync waits for.
+func IsIdentity(s string) bool {
+	id, err := ParseIdentity(s)
+	if err != nil || !printable(s) || len(id.Maker) < 3 || id.Model == "" {
+		return false
+	}
+	c := id.Maker[0] | 0x20
+	return 'a' <= c && c <= 'z'
+}
