@@ -23,7 +23,7 @@ type config struct {
 	PasswordFile string        `env:"DCS_BROKER_PASSWORD_FILE" doc:"file with the login's password"`
 	CertFile     string        `env:"DCS_TLS_CERT_FILE" doc:"file with the certificate, for ssl://"`
 	KeyFile      string        `env:"DCS_TLS_KEY_FILE" doc:"file with the certificate's key, for ssl://"`
-	MaxStore     int64         `env:"DCS_MAX_STORE" envDefault:"1073741824" doc:"bytes kept on disk at most; a full broker acknowledges no publish and drops nothing"`
+	MaxStore     int64         `env:"DCS_MAX_STORE" envDefault:"10737418240" doc:"bytes kept on disk at most; a full broker drops nothing, but refuses publishes and persistent sessions until this is raised"`
 	SyncInterval time.Duration `env:"DCS_SYNC_INTERVAL" envDefault:"10s" doc:"time between two flushes to disk: what a power cut may take; 0 flushes before each acknowledgement"`
 }
 

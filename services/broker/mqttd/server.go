@@ -62,8 +62,10 @@ type Options struct {
 	// again, within a connection or across a reconnect; default 30 s.
 	AckWait time.Duration
 
-	// MaxStore bounds the data directory in bytes; default 1 GiB. A broker
-	// that is full stops acknowledging QoS 1 publishes, it drops nothing.
+	// MaxStore bounds the data directory in bytes; default 10 GiB. A broker
+	// that is full drops nothing, but it acknowledges no QoS 1 publish and
+	// lets no persistent session come back, not even to fetch what waits:
+	// give it more room.
 	MaxStore int64
 
 	// Sync makes every stored message reach the disk before its publish is
@@ -164,7 +166,7 @@ func natsOptions(o Options) *server.Options {
 		MaxPayload:             int32(cmp.Or(o.MaxPayload, 4<<20)),
 		JetStream:              true,
 		StoreDir:               o.DataDir,
-		JetStreamMaxStore:      cmp.Or(o.MaxStore, 1<<30),
+		JetStreamMaxStore:      cmp.Or(o.MaxStore, 10<<30),
 		JetStreamMaxMemory:     64 << 20,
 		SyncAlways:             o.Sync,
 		SyncInterval:           cmp.Or(o.SyncInterval, 10*time.Second),
