@@ -1,0 +1,74 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"trackerdcs/pkg/service"
+)
+
+type config struct {
+	service.Service
+	service.Bus
+
+	InfluxURL       string `env:"DCS_INFLUX_URL" envDefault:"http://127.0.0.1:8086" doc:"where InfluxDB listens, http:// or https://"`
+	InfluxOrg       string `env:"DCS_INFLUX_ORG" envDefault:"dcs" doc:"organisation; InfluxDB 1.8 has none and does not look at it"`
+	InfluxBucket    string `env:"DCS_INFLUX_BUCKET" envDefault:"dcs" doc:"bucket; for InfluxDB 1.8 database/policy, or the database alone for its default policy"`
+	InfluxTokenFile string `env:"DCS_INFLUX_TOKEN_FILE" doc:"file with the token; for InfluxDB 1.8 with logins it holds user:password"`
+
+	BatchLines   int           `env:"DCS_BATCH_LINES" envDefault:"5000" doc:"a batch is written when it has this many lines …"`
+	BatchBytes   int           `env:"DCS_BATCH_BYTES" envDefault:"1000000" doc:"… or this many bytes …"`
+	BatchAge     time.Duration `env:"DCS_BATCH_AGE" envDefault:"1s" doc:"… or is this old …"`
+	BatchQuiet   time.Duration `env:"DCS_BATCH_QUIET" envDefault:"50ms" doc:"… or when nothing more came for this long: a broker stops sending at its limit of unacknowledged messages"`
+	WriteTimeout time.Duration `env:"DCS_WRITE_TIMEOUT" envDefault:"10s" doc:"how long one write may take"`
+
+	QueueMessages int   `env:"DCS_QUEUE_MESSAGES" envDefault:"10000" doc:"messages that wait in memory; QoS 0 gets half of the room"`
+	QueueBytes    int64 `env:"DCS_QUEUE_BYTES" envDefault:"8000000" doc:"bytes of payload that wait in memory; QoS 0 gets half of the room"`
+}
+
+// Validate reports every setting that cannot work.
+func (c *config) Validate() error {
+	errs := []error{c.ValidateBus()}
+	bad := func(wrong bool, setting, format string, args ...any) {
+		if wrong {
+			errs = append(errs, service.Bad(setting, format, args...))
+		}
+	}
+	u, err := url.Parse(c.InfluxURL)
+	bad(err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "",
+		"DCS_INFLUX_URL", "begin with http:// or https:// and a host, as http://127.0.0.1:8086")
+	bad(c.InfluxOrg == "", "DCS_INFLUX_ORG", "is empty")
+	bad(c.InfluxBucket == "" || strings.HasPrefix(c.InfluxBucket, "/"), "DCS_INFLUX_BUCKET", "%q names no bucket", c.InfluxBucket)
+	if _, err := c.token(); err != nil {
+		bad(true, "DCS_INFLUX_TOKEN_FILE", "%v", err)
+	}
+	bad(c.BatchLines < 1, "DCS_BATCH_LINES", "%d: at least 1", c.BatchLines)
+	bad(c.BatchBytes < 1, "DCS_BATCH_BYTES", "%d: at least 1", c.BatchBytes)
+	bad(c.BatchAge <= 0, "DCS_BATCH_AGE", "%v: above 0", c.BatchAge)
+	bad(c.BatchQuiet <= 0, "DCS_BATCH_QUIET", "%v: above 0", c.BatchQuiet)
+	bad(c.WriteTimeout <= 0, "DCS_WRITE_TIMEOUT", "%v: above 0", c.WriteTimeout)
+	bad(c.QueueMessages < 2, "DCS_QUEUE_MESSAGES", "%d: at least 2", c.QueueMessages)
+	bad(c.QueueBytes < 2*maxPayload, "DCS_QUEUE_BYTES", "%d: at least %d, two of the largest messages", c.QueueBytes, 2*maxPayload)
+	return errors.Join(errs...)
+}
+
+// token reads the token anew each time: one that was replaced is taken without
+// a restart.
+func (c *config) token() (string, error) {
+	if c.InfluxTokenFile == "" {
+		return "", nil
+	}
+	b, err := os.ReadFile(c.InfluxTokenFile)
+	if err != nil {
+		return "", fmt.Errorf("the token: %w", err)
+	}
+	token := strings.TrimSpace(string(b))
+	if token == "" {
+		return "", fmt.Errorf("the token: %s is empty", c.InfluxTokenFile)
+	}
+	return token, nil
+}
