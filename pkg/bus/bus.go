@@ -299,6 +299,10 @@ func (c *Client) dial(ctx context.Context) (*connection, error) {
 		SetWriteTimeout(writeTimeout).
 		SetAutoAckDisabled(c.opts.ManualAck).
 		SetOrderMatters(true).
+		// What a persistent session still subscribes to from other settings finds no
+		// handler. Unconfirmed it would fill the broker's window, and nothing else
+		// would come.
+		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { m.Ack() }).
 		SetConnectionLostHandler(func(_ mqtt.Client, err error) { conn.end(err) })
 	if c.tls != nil {
 		o.SetTLSConfig(c.tls.Clone())
