@@ -108,7 +108,7 @@ function show () {
     model: meta.model || '',
     about: [meta.model, meta.serial && `serial ${meta.serial}`, meta.firmware && `firmware ${meta.firmware}`, meta.driver].filter(Boolean).join(', '),
     ops: meta.commands ? Object.keys(meta.commands) : null,
-    channels: Array.isArray(r && r.list) && !isSensor() ? r.list.filter((c) => c.seq !== undefined || c.time).map(channel) : [],
+    channels: isSensor() ? [] : channels().map(channel),
     values: r && isSensor() ? fields(r.list[0]).map((name) => ({ name, value: r.list[0][name], unit: unit(name) })) : []
   }
 }
@@ -116,6 +116,13 @@ function show () {
 function isSensor () {
   const c = s.reading && s.reading.list[0]
   return Boolean(c) && c.number === undefined
+}
+
+// Before the first reading the channels are known from meta, so that all can be
+// switched off even then. Padding (no seq, no time) is not a channel.
+function channels () {
+  if (s.reading) return s.reading.list.filter((c) => c.seq !== undefined || c.time)
+  return ((s.meta && s.meta.channels) || []).map((c) => ({ number: c.number }))
 }
 
 function unit (field) {

@@ -1,0 +1,79 @@
+'use strict'
+
+const assert = require('node:assert/strict')
+const { execFileSync } = require('node:child_process')
+const fs = require('node:fs')
+const os = require('node:os')
+const path = require('node:path')
+const { test } = require('node:test')
+const { brokerEnv, secret } = require('../lib/env.js')
+const { ship } = require('../lib/ship.js')
+
+const root = path.join(__dirname, '..')
+
+function folder (t) {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'nodered-test-'))
+  t.after(() => fs.rmSync(dir, { recursive: true }))
+  return dir
+}
+
+test('flows.json is what build.js makes', () => {
+  execFileSync(process.execPath, [path.join(root, 'flows', 'build.js'), '--check'])
+})
+
+test('the lock file names no registry', () => {
+  for (const dir of [root, path.join(root, '..', 'e2e', 'nodered')]) {
+    assert.doesNotMatch(fs.readFileSync(path.join(dir, 'package-lock.json'), 'utf8'), /"resolved": *"http/)
+  }
+})
+
+test('DCS_BROKER becomes what the broker node reads', () => {
+  const url = (DCS_BROKER) => brokerEnv({ DCS_BROKER }).DCS_MQTT_URL
+  assert.equal(url(''), 'mqtt://127.0.0.1:1883')
+  assert.equal(url('tcp://10.0.0.7:2883'), 'mqtt://10.0.0.7:2883')
+  assert.equal(url('tcp://[::1]:2883'), 'mqtt://[::1]:2883')
+  assert.equal(url('ssl://broker'), 'mqtts://broker:8883')
+  assert.equal(url('wss://broker/mqtt'), 'wss://broker:443/mqtt')
+  assert.throws(() => url('broker:1883'), /DCS_BROKER/)
+  assert.throws(() => url('http://broker'), /DCS_BROKER/)
+})
+
+test('secrets come from files', (t) => {
+  const dir = folder(t)
+  const file = path.join(dir, 'password')
+  fs.writeFileSync(file, 'open sesame\n')
+  assert.equal(brokerEnv({ DCS_BROKER_PASSWORD_FILE: file }).DCS_MQTT_PASSWORD, 'open sesame')
+  assert.throws(() => brokerEnv({ DCS_BROKER_PASSWORD_FILE: path.join(dir, 'none') }), /DCS_BROKER_PASSWORD_FILE/)
+  assert.equal(secret({ NODERED_CREDENTIAL_SECRET_FILE: file }, dir), 'open sesame')
+  const made = secret({}, dir)
+  assert.match(made, /^[0-9a-f]{64}$/)
+  assert.equal(secret({}, dir), made)
+  assert.equal(fs.statSync(path.join(dir, '.credential-secret')).mode & 0o777, 0o600)
+})
+
+test('the shipped flow is installed, updated, and never put over an edited one', (t) => {
+  const from = folder(t)
+  const user = folder(t)
+  const publish = (text) => fs.writeFileSync(path.join(from, 'flows.json'), text)
+  const mine = () => fs.readFileSync(path.join(user, 'flows.json'), 'utf8')
+  fs.writeFileSync(path.join(from, 'flows_cred.json'), '{}')
+
+  publish('one')
+  ship(from, user)
+  assert.equal(mine(), 'one')
+  assert.ok(fs.existsSync(path.join(user, 'flows_cred.json')))
+
+  publish('two')
+  ship(from, user)
+  assert.equal(mine(), 'two', 'not edited: updated')
+
+  fs.writeFileSync(path.join(user, 'flows.json'), 'my own')
+  ship(from, user)
+  assert.equal(mine(), 'my own')
+  assert.ok(!fs.existsSync(path.join(user, 'flows.shipped.json')), 'nothing new to offer')
+
+  publish('three')
+  ship(from, user)
+  assert.equal(mine(), 'my own')
+  assert.equal(fs.readFileSync(path.join(user, 'flows.shipped.json'), 'utf8'), 'three')
+})
