@@ -45,11 +45,11 @@ type Supply struct {
 // Open connects, port 5025 over TCP, and makes sure that it is an HMP4040. It
 // empties the error queue and alters nothing else. It is a psu.Opener.
 func Open(ctx context.Context, address string) (psu.Instrument, error) {
-	return open(ctx, address, timeout)
+	return open(ctx, address, scpi.Options{Timeout: timeout})
 }
 
-func open(ctx context.Context, address string, timeout time.Duration) (psu.Instrument, error) {
-	conn, err := scpi.Dial(ctx, address, scpi.Options{Timeout: timeout})
+func open(ctx context.Context, address string, o scpi.Options) (psu.Instrument, error) {
+	conn, err := scpi.Dial(ctx, address, o)
 	if err != nil {
 		return nil, fmt.Errorf("hmp4040: %w", err)
 	}

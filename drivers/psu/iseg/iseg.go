@@ -58,11 +58,11 @@ type knowledge struct {
 // module. It only asks. It is a psu.Opener; the instrument is a psu.Ramper or a
 // psu.CommonRamper as the module is.
 func Open(ctx context.Context, address string) (psu.Instrument, error) {
-	return open(ctx, address, timeout)
+	return open(ctx, address, scpi.Options{Send: "\r\n", Timeout: timeout})
 }
 
-func open(ctx context.Context, address string, timeout time.Duration) (psu.Instrument, error) {
-	conn, err := scpi.Dial(ctx, address, scpi.Options{Send: "\r\n", Timeout: timeout})
+func open(ctx context.Context, address string, o scpi.Options) (psu.Instrument, error) {
+	conn, err := scpi.Dial(ctx, address, o)
 	if err != nil {
 		return nil, fmt.Errorf("iseg: %w", err)
 	}

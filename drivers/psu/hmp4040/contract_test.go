@@ -1,0 +1,39 @@
+package hmp4040
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"trackerdcs/drivers/sim/hmp4040"
+	"trackerdcs/pkg/psu"
+	"trackerdcs/pkg/psu/psutest"
+	"trackerdcs/pkg/scpi"
+)
+
+// Against the simulator an exchange takes well under a millisecond; the
+// time-out is for slow machines.
+const quick = 500 * time.Millisecond
+
+var harness = psutest.Harness{
+	New: func() psutest.Simulator { return hmp4040.New(hmp4040.Options{}) },
+	Open: func(ctx context.Context, address string) (psu.Instrument, error) {
+		return open(ctx, address, scpi.Options{Timeout: quick, Quiet: time.Millisecond})
+	},
+	Timeout:   quick,
+	Volts:     []float64{2.5, 3.75, 5.125, 7.001},
+	Amps:      []float64{1.5, 2.25, 3.125, 4.5},
+	TooHigh:   33,
+	NoChannel: 0,
+	Trip:      func(sim psutest.Simulator, channel int) { sim.(*hmp4040.Instrument).Trip(channel) },
+}
+
+func TestContract(t *testing.T) { psutest.Run(t, harness) }
+
+func TestContractOVP(t *testing.T) {
+	h := harness
+	h.Trip = func(sim psutest.Simulator, channel int) { sim.(*hmp4040.Instrument).TripOVP(channel) }
+	psutest.RunTrip(t, h)
+}
+
+func BenchmarkRead(b *testing.B) { psutest.BenchmarkRead(b, harness) }
