@@ -1,0 +1,236 @@
+// Package composecheck_test reads the compose files as Docker Compose does and
+// checks what the stack promises of them. Run it with -count=1: go test does not
+// see that files outside the module have changed. A module of its own keeps the
+// reader's dependencies out of ours.
+package composecheck_test
+
+import (
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+const root = "../.."
+
+// The combinations that README and contract promise, with the services that
+// each must have.
+var combinations = []struct {
+	name     string
+	files    []string
+	services []string
+}{
+	{"production", []string{"docker-compose.yml"}, production},
+	{"production with drivers", []string{"docker-compose.yml", "docker-compose.override.example.yml"}, production},
+	{"dev", []string{"docker-compose.yml", "docker-compose.dev.yml"}, production},
+	{"dummy", []string{"docker-compose.yml", "docker-compose.dummy.yml"}, dummy},
+	{"dev and dummy", []string{"docker-compose.yml", "docker-compose.dev.yml", "docker-compose.dummy.yml"}, dummy},
+}
+
+var (
+	production = []string{"mosquitto", "influxdb", "mongo", "grafana", "nodered", "loader"}
+	dummy      = append(slices.Clone(production), "hv", "lv", "sensor_1", "dht_room", "sim_hv", "sim_lv", "sim_dht")
+
+	// Settings of the programs that we run and did not write.
+	foreign = []string{"DOCKER_INFLUXDB_INIT_", "INFLUXD_", "MONGO_INITDB_", "GF_", "NODERED_"}
+
+	pinned = regexp.MustCompile(`:v?\d+\.\d+[\w.-]*$`)
+
+	// The folders in which programs live.
+	programs = []string{"drivers", "services", "cmd"}
+)
+
+func TestCombinations(t *testing.T) {
+	for _, tt := range combinations {
+		t.Run(tt.name, func(t *testing.T) {
+			p := load(t, tt.files)
+			for _, name := range tt.services {
+				if _, ok := p.Services[name]; !ok {
+					t.Errorf("service %s is missing", name)
+				}
+			}
+			for _, name := range slices.Sorted(maps.Keys(p.Services)) {
+				for _, problem := range check(p.Services[name]) {
+					t.Errorf("service %s: %s", name, problem)
+				}
+			}
+			checkNames(t, p)
+		})
+	}
+}
+
+func load(t *testing.T, files []string) *types.Project {
+	t.Helper()
+	var paths []string
+	for _, f := range files {
+		paths = append(paths, filepath.Join(root, f))
+	}
+	// No variable set: what an operator gets who sets none.
+	opts, err := cli.NewProjectOptions(paths, cli.WithWorkingDirectory(root), cli.WithEnv(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := opts.LoadProject(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// check returns what is wrong with a service.
+func check(s types.ServiceConfig) (problems []string) {
+	bad := func(what string) { problems = append(problems, what) }
+	if !pinned.MatchString(s.Image) {
+		bad("image " + s.Image + " is not pinned to a version")
+	}
+	if s.HealthCheck == nil || s.HealthCheck.Disable || len(s.HealthCheck.Test) == 0 {
+		bad("no health check")
+	}
+	if s.Restart != "unless-stopped" {
+		bad("it does not come back after a failure")
+	}
+	for _, p := range s.Ports {
+		if a, err := netip.ParseAddr(p.HostIP); err != nil || !a.IsLoopback() {
+			bad("port " + p.Published + " is open to the network (" + p.HostIP + ")")
+		}
+	}
+	for key := range s.Environment {
+		known := strings.HasPrefix(key, "DCS_") ||
+			slices.ContainsFunc(foreign, func(p string) bool { return strings.HasPrefix(key, p) })
+		if !known {
+			bad("unknown setting " + key)
+		}
+		for _, secret := range []string{"PASSWORD", "TOKEN", "SECRET"} {
+			if strings.Contains(key, secret) && !strings.HasSuffix(key, "_FILE") {
+				bad("setting " + key + " is a secret in the clear: use its _FILE")
+			}
+		}
+	}
+	for key, v := range s.Environment {
+		if strings.HasSuffix(key, "_FILE") && v != nil {
+			name, ok := strings.CutPrefix(*v, "/run/secrets/")
+			mounted := slices.ContainsFunc(s.Secrets, func(r types.ServiceSecretConfig) bool { return r.Source == name })
+			if !ok || !mounted {
+				bad("setting " + key + " names " + *v + ", which is not mounted")
+			}
+		}
+	}
+	return append(problems, checkBuild(s)...)
+}
+
+// checkBuild compares what is built with what is there.
+func checkBuild(s types.ServiceConfig) (problems []string) {
+	ours := strings.HasPrefix(s.Image, "trackerdcs/")
+	switch {
+	case ours && s.Build == nil:
+		return []string{"image " + s.Image + " is ours and has no build"}
+	case !ours:
+		return nil
+	}
+	bin := s.Build.Args["BIN"]
+	if bin == nil {
+		if s.Build.Dockerfile == "" || s.Build.Dockerfile == "Dockerfile" {
+			return []string{"no BIN says what is built"}
+		}
+		if !exists(s.Build.Dockerfile) {
+			return []string{"no file " + s.Build.Dockerfile}
+		}
+		return nil
+	}
+	if !slices.ContainsFunc(programs, func(dir string) bool { return exists(filepath.Join(dir, *bin, "main.go")) }) {
+		problems = append(problems, "there is no program "+*bin)
+	}
+	if !strings.HasPrefix(s.Image, "trackerdcs/"+*bin+":") {
+		problems = append(problems, "image "+s.Image+" is built from "+*bin)
+	}
+	return problems
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(filepath.Join(root, file))
+	return err == nil
+}
+
+// checkNames finds two programs with one name on the bus, and addresses of
+// services that are not there.
+func checkNames(t *testing.T, p *types.Project) {
+	t.Helper()
+	devices := make(map[string]string)
+	host := regexp.MustCompile(`^(?:tcp|http)://([a-z_0-9]+):`)
+	for name, s := range p.Services {
+		if d := s.Environment["DCS_DEVICE"]; d != nil {
+			if other, ok := devices[*d]; ok {
+				t.Errorf("services %s and %s are both device %s", name, other, *d)
+			}
+			devices[*d] = name
+		}
+		for key, v := range s.Environment {
+			if v == nil {
+				continue
+			}
+			m := host.FindStringSubmatch(*v)
+			if m == nil {
+				continue
+			}
+			if _, ok := p.Services[m[1]]; !ok {
+				t.Errorf("service %s: %s names %s, which is no service", name, key, m[1])
+			}
+		}
+	}
+}
+
+// The checks find what they are for.
+func TestCheckFindsWhatIsBad(t *testing.T) {
+	good := func() types.ServiceConfig {
+		var s types.ServiceConfig
+		s.Image, s.Restart = "mongo:8.0.12", "unless-stopped"
+		s.HealthCheck = &types.HealthCheckConfig{Test: []string{"CMD", "true"}}
+		s.Ports = []types.ServicePortConfig{{HostIP: "127.0.0.1", Published: "27017"}}
+		return s
+	}
+	str := func(s string) *string { return &s }
+	if p := check(good()); len(p) > 0 {
+		t.Fatalf("a good service: %q", p)
+	}
+	for name, tt := range map[string]struct {
+		change func(*types.ServiceConfig)
+		want   string
+	}{
+		"latest":        {func(s *types.ServiceConfig) { s.Image = "mongo:latest" }, "not pinned"},
+		"no tag":        {func(s *types.ServiceConfig) { s.Image = "mongo" }, "not pinned"},
+		"major only":    {func(s *types.ServiceConfig) { s.Image = "mongo:8" }, "not pinned"},
+		"no health":     {func(s *types.ServiceConfig) { s.HealthCheck = nil }, "no health check"},
+		"no restart":    {func(s *types.ServiceConfig) { s.Restart = "" }, "come back"},
+		"open port":     {func(s *types.ServiceConfig) { s.Ports[0].HostIP = "" }, "open to the network"},
+		"all addresses": {func(s *types.ServiceConfig) { s.Ports[0].HostIP = "0.0.0.0" }, "open to the network"},
+		"misspelt": {func(s *types.ServiceConfig) {
+			s.Environment = types.MappingWithEquals{"DSC_BROKER": str("x")}
+		}, "unknown setting"},
+		"password": {func(s *types.ServiceConfig) {
+			s.Environment = types.MappingWithEquals{"DCS_BROKER_PASSWORD": str("x")}
+		}, "in the clear"},
+		"secret not mounted": {func(s *types.ServiceConfig) {
+			s.Environment = types.MappingWithEquals{"DCS_BROKER_PASSWORD_FILE": str("/run/secrets/x")}
+		}, "not mounted"},
+		"no such program": {func(s *types.ServiceConfig) {
+			s.Image = "trackerdcs/nothing:0.1.0"
+			s.Build = &types.BuildConfig{Args: types.MappingWithEquals{"BIN": str("nothing")}}
+		}, "no program nothing"},
+		"no build": {func(s *types.ServiceConfig) { s.Image = "trackerdcs/psu:0.1.0" }, "no build"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := good()
+			tt.change(&s)
+			if got := strings.Join(check(s), "; "); !strings.Contains(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
