@@ -20,6 +20,7 @@ import (
 const (
 	firstRetry    = 250 * time.Millisecond
 	lastRetry     = 10 * time.Second
+	lastKnock     = 2 * time.Second // where nobody answers, or there is no bucket: it costs nobody anything
 	maxRetryAfter = 10 * time.Minute
 
 	// patience is how long writing may fail before the state says so: drivers
@@ -155,10 +156,11 @@ func (w *writer) part(ctx context.Context, b *batch, i, j int) error {
 		if time.Since(began) >= patience || isOperators(code) {
 			w.tell(err)
 		}
+		wait = min(wait, longest(code))
 		if err := pause(ctx, max(jitter(wait), retryAfter(err))); err != nil {
 			return err
 		}
-		wait = min(2*wait, lastRetry)
+		wait = 2 * wait
 	}
 }
 
@@ -174,6 +176,14 @@ func (w *writer) halve(ctx context.Context, b *batch, i, j int) error {
 // isOperators reports whether a status is one that waiting does not mend.
 func isOperators(code int) bool {
 	return code == http.StatusUnauthorized || code == http.StatusForbidden || code == http.StatusNotFound
+}
+
+// longest is how far apart attempts may be.
+func longest(code int) time.Duration {
+	if code == 0 || code == http.StatusNotFound {
+		return lastKnock
+	}
+	return lastRetry
 }
 
 // retryAfter is how long InfluxDB asks to be left alone, in seconds or until a
