@@ -1,7 +1,6 @@
 package mqttd
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 )
@@ -21,7 +20,7 @@ func (l *natsLog) Tracef(format string, v ...any)  { l.log.Debug(fmt.Sprintf(for
 
 func (l *natsLog) Fatalf(format string, v ...any) {
 	select {
-	case l.fatal <- errors.New(fmt.Sprintf(format, v...)):
+	case l.fatal <- fmt.Errorf(format, v...):
 	default:
 		l.log.Error(fmt.Sprintf(format, v...))
 	}
