@@ -1,0 +1,56 @@
+package psu
+
+import (
+	"time"
+
+	"trackerdcs/pkg/wire"
+)
+
+// What is known of past ids.
+const (
+	keptIDs = 1000
+	keptFor = 10 * time.Minute
+)
+
+// idBook knows the latest ack of the last ids.
+type idBook struct {
+	byID map[string]*idEntry
+	ring []string // ids in order of arrival
+	next int
+}
+
+type idEntry struct {
+	content string
+	ack     wire.Ack
+	touched time.Time
+}
+
+func newIDBook() *idBook {
+	return &idBook{byID: make(map[string]*idEntry), ring: make([]string, keptIDs)}
+}
+
+// find looks an id up that is not too old.
+func (b *idBook) find(now time.Time, id string) *idEntry {
+	e := b.byID[id]
+	if e == nil || now.Sub(e.touched) > keptFor {
+		return nil
+	}
+	return e
+}
+
+// note keeps the latest ack of an id; the first also what the command was.
+func (b *idBook) note(now time.Time, id, content string, ack wire.Ack) {
+	if e := b.byID[id]; e != nil {
+		if now.Sub(e.touched) > keptFor {
+			e.content = content // long past: the id is a new command's
+		}
+		e.ack, e.touched = ack, now
+		return
+	}
+	if old := b.ring[b.next]; old != "" {
+		delete(b.byID, old)
+	}
+	b.ring[b.next] = id
+	b.next = (b.next + 1) % len(b.ring)
+	b.byID[id] = &idEntry{content, ack, now}
+}
