@@ -1,0 +1,4 @@
+// One process, one test after the other: they drive the same channel.
+import './page.js'
+import './faults.js'
+import './legacy.js'
