@@ -1,0 +1,434 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"trackerdcs/pkg/bus"
+	"trackerdcs/pkg/service"
+	"trackerdcs/pkg/wire"
+	"trackerdcs/services/broker/brokertest"
+	"trackerdcs/services/broker/mqttd"
+)
+
+// beLoader makes the test binary a loader, so that a test can kill one.
+const beLoader = "DCS_TEST_BE_LOADER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(beLoader) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// rig is a broker, an InfluxDB and someone who speaks on the bus.
+type rig struct {
+	t      *testing.T
+	broker *brokertest.Broker
+	influx *fakeInflux
+	pub    *bus.Client
+	states chan wire.State // of the loader
+
+	connected chan struct{} // the speaker has come to the bus
+}
+
+func newRig(t *testing.T) *rig {
+	r := &rig{
+		t:      t,
+		broker: brokertest.New(t, mqttd.Options{AckWait: time.Second}),
+		influx: newFakeInflux(t), states: make(chan wire.State, 1000), connected: make(chan struct{}, 100),
+	}
+	r.pub, _ = bus.New(bus.Options{Broker: r.broker.URL(), ClientID: "test"})
+	r.pub.OnConnect(func() { r.connected <- struct{}{} })
+	r.pub.Subscribe("/service/loader/state", 1, func(m bus.Message) {
+		var s wire.State
+		if err := json.Unmarshal(m.Payload, &s); err != nil {
+			t.Errorf("state %q: %v", m.Payload, err)
+		}
+		r.states <- s
+	})
+	r.start(func(ctx context.Context) error { return r.pub.Run(ctx) })
+	<-r.connected
+	return r
+}
+
+// start runs f until the test ends, or until the function that it returns is
+// called.
+func (r *rig) start(f func(context.Context) error) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.t.Context()))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := f(ctx); err != nil {
+			r.t.Error(err)
+		}
+	}()
+	stop = func() {
+		cancel()
+		<-done
+	}
+	r.t.Cleanup(stop)
+	return stop
+}
+
+func (r *rig) config() *config {
+	cfg := testConfig(r.t, r.influx.URL)
+	cfg.Bus.Broker = r.broker.URL()
+	return cfg
+}
+
+// loader starts the program in this process.
+func (r *rig) loader(cfg *config) (metrics *prometheus.Registry, stop func()) {
+	env := &service.Env{
+		Program: "loader", Name: "loader", Boot: service.NewBoot(), Metrics: prometheus.NewRegistry(), Health: new(service.Health),
+		Log: slog.New(slog.NewTextHandler(r.t.Output(), nil)),
+	}
+	return env.Metrics, r.start(func(ctx context.Context) error { return run(ctx, env, cfg) })
+}
+
+// process starts the program as a process of its own.
+func (r *rig) process() *exec.Cmd {
+	r.t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), beLoader+"=1", "DCS_BROKER="+r.broker.URL(), "DCS_INFLUX_URL="+r.influx.URL)
+	cmd.Stdout, cmd.Stderr = r.t.Output(), r.t.Output()
+	if err := cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return cmd
+}
+
+// state waits until the loader says that it is in a state.
+func (r *rig) state(want string) wire.State {
+	r.t.Helper()
+	timeout := time.After(30 * time.Second)
+	for {
+		select {
+		case s := <-r.states:
+			if s.State == want {
+				return s
+			}
+		case <-timeout:
+			r.t.Fatalf("waited in vain for state %s", want)
+		}
+	}
+}
+
+// say publishes; QoS 1 unless another is given.
+func (r *rig) say(topic, payload string, qos ...byte) {
+	r.t.Helper()
+	m := bus.Message{Topic: topic, Payload: []byte(payload), QoS: 1}
+	if len(qos) > 0 {
+		m.QoS = qos[0]
+	}
+	ctx, cancel := context.WithTimeout(r.t.Context(), 30*time.Second)
+	defer cancel()
+	if err := r.pub.Publish(ctx, m); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+
+// statuses says statuses from one seq up to another, a millisecond apart.
+func (r *rig) statuses(from, to int) {
+	r.t.Helper()
+	for seq := from; seq < to; seq++ {
+		r.say("/hv/status", fmt.Sprintf(`[{"number":0,"vmon":%d.5,"time":%q,"seq":%d,"boot":"b"}]`,
+			seq, noon.Add(time.Duration(seq)*time.Millisecond).Format(time.RFC3339Nano), seq))
+	}
+}
+
+// stored waits until all statuses from 0 to n are in InfluxDB.
+func (r *rig) stored(n int) {
+	r.t.Helper()
+	r.influx.wait(fmt.Sprintf("%d statuses", n), func() bool { return len(r.influx.series("hv,number=0")) >= n })
+	r.influx.mu.Lock()
+	defer r.influx.mu.Unlock()
+	points := r.influx.series("hv,number=0")
+	for seq := range n {
+		when := fmt.Sprint(noon.UnixNano() + int64(seq)*1e6)
+		if got, want := points[when], fmt.Sprintf(`vmon=%d.5,seq=%d,boot="b"`, seq, seq); got != want {
+			r.t.Errorf("seq %d at %s: %s, want %s", seq, when, got, want)
+		}
+	}
+	if len(points) != n {
+		r.t.Errorf("%d points, want %d", len(points), n)
+	}
+}
+
+// count is the value of a counter, or of a counter's label.
+func count(t *testing.T, r *prometheus.Registry, name, label string) float64 {
+	t.Helper()
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != "dcs_loader_"+name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			if label == "" || m.GetLabel()[0].GetValue() == label {
+				return m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
+			}
+		}
+	}
+	return 0
+}
+
+func TestEverythingIsArchived(t *testing.T) {
+	r := newRig(t)
+	metrics, stop := r.loader(r.config())
+	r.state(wire.Ready)
+	at := `"time":"2026-11-20T19:25:49.920528Z"`
+	r.say("/lv/status", `[{"number":0,"on":0,"vreq":0},{"number":1,"vmon":1,`+at+`,"seq":1,"boot":"b"}]`)
+	r.say("/lv/replay", `[{"number":1,"vmon":2,`+at+`,"seq":0,"boot":"b"},{"number":2,"vmon":2,`+at+`,"seq":0,"boot":"b"}]`)
+	r.say("/lv/status", `out of order`)
+	r.say("/lv/state", `{"state":"ready",`+at+`,"boot":"b","error":""}`)
+	r.say("/lv/ack", `{"time":"2026-11-20T19:25:49.920528001Z","op":"setv","value":1}`)
+	r.say("/lv/meta", `{"kind":"psu"}`)
+	r.say("/lv/cmd/setv/1", `1`)
+	r.say("/sensor/room/temperature", `21.5`, 0)
+	r.say("/sensor/room/humidity", `{"value":40}`, 2)
+	const ns = " 1795202749920528000"
+	want := map[string]string{
+		"lv,number=1" + ns:                                   `vmon=2,seq=0,boot="b"`, // the replayed one came last
+		"lv,number=2" + ns:                                   `vmon=2,seq=0,boot="b"`,
+		"state,device=lv" + ns:                               `state="ready",boot="b",error=""`,
+		"ack,device=lv 1795202749920528001":                  `op="setv",value=1`,
+		"sensor,measurement=temperature,sensor=room arrival": `value=21.5`,
+		"sensor,measurement=humidity,sensor=room arrival":    `value=40`,
+	}
+	got := make(map[string]string)
+	r.influx.wait("all of it", func() bool {
+		clear(got)
+		for key, fields := range r.influx.points {
+			switch {
+			case strings.HasPrefix(key, "state,device=loader"): // its own
+				continue
+			case strings.HasPrefix(key, "sensor,"):
+				key = key[:strings.LastIndexByte(key, ' ')] + " arrival"
+			}
+			got[key] = fields
+		}
+		return maps.Equal(got, want)
+	})
+	stop()
+	r.state(wire.Stopped)
+	for name, want := range map[string]float64{"bad_messages_total": 1, "skipped_channels_total": 1, "delay_seconds": 1, "dropped_total": 0, "refused_lines_total": 0} {
+		if got := count(t, metrics, name, ""); got != want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+	for kind, want := range map[string]float64{"status": 2, "replay": 1, "ack": 1, "sensor": 2, "unknown": 0} {
+		if got := count(t, metrics, "messages_total", kind); got != want {
+			t.Errorf("%v messages of kind %s, want %v", got, kind, want)
+		}
+	}
+}
+
+// A message is acknowledged when it is written and not before: what a loader
+// had when it was killed comes again.
+func TestKilledBeforeTheWrite(t *testing.T) {
+	r := newRig(t)
+	first := r.process()
+	r.state(wire.Ready)
+	r.influx.do(func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() }) // takes, and never answers
+	r.statuses(0, 100)
+	r.influx.wait("a write under way", func() bool {
+		return slices.ContainsFunc(r.influx.tried, func(body string) bool { return strings.Contains(body, "hv,number=0") })
+	})
+	if err := first.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = first.Wait()
+	r.state(wire.Lost)
+	r.influx.do(nil)
+	r.process()
+	r.stored(100)
+}
+
+func TestInfluxGoesAndComes(t *testing.T) {
+	r := newRig(t)
+	metrics, _ := r.loader(r.config())
+	r.state(wire.Ready)
+	r.statuses(0, 10)
+	r.stored(10)
+	r.influx.answer(http.StatusUnauthorized)
+	r.statuses(10, 50)
+	if s := r.state(wire.Unreachable); !strings.Contains(s.Error, "DCS_INFLUX_TOKEN_FILE") {
+		t.Errorf("state says %q", s.Error)
+	}
+	r.influx.answer(0)
+	r.state(wire.Ready)
+	r.stored(50)
+	if count(t, metrics, "write_errors_total", "401") == 0 {
+		t.Error("no error is counted")
+	}
+}
+
+func TestInfluxComesLate(t *testing.T) {
+	r := newRig(t)
+	r.influx.answer(http.StatusNotFound)
+	r.loader(r.config())
+	if s := r.state(wire.Unreachable); !strings.Contains(s.Error, "CREATE DATABASE") {
+		t.Errorf("state says %q", s.Error)
+	}
+	r.statuses(0, 10)
+	r.influx.answer(0)
+	r.state(wire.Ready)
+	r.stored(10)
+}
+
+// What finds no room in memory stays with the broker, and comes when there is
+// room. QoS 0 has no such place.
+func TestNoRoom(t *testing.T) {
+	r := newRig(t)
+	cfg := r.config()
+	cfg.QueueMessages, cfg.BatchLines = 20, 5
+	metrics, _ := r.loader(cfg)
+	r.state(wire.Ready)
+	r.influx.answer(http.StatusForbidden)
+	r.statuses(0, 100)
+	for range 30 {
+		r.say("/sensor/a/b", "1", 0)
+	}
+	r.state(wire.Unreachable)
+	r.influx.answer(0)
+	r.stored(100)
+	if count(t, metrics, "deferred_total", "") == 0 {
+		t.Error("there was room for all")
+	}
+}
+
+func TestBrokerGoesAndComes(t *testing.T) {
+	r := newRig(t)
+	r.loader(r.config())
+	r.state(wire.Ready)
+	r.statuses(0, 50)
+	r.broker.DropClients()
+	<-r.connected
+	r.statuses(50, 100)
+	r.stored(100)
+}
+
+// What has been received is written when the program is asked to end.
+func TestLastWordsAreWritten(t *testing.T) {
+	r := newRig(t)
+	cfg := r.config()
+	cfg.BatchQuiet, cfg.BatchAge = time.Hour, time.Hour // a batch never closes by itself
+	metrics, stop := r.loader(cfg)
+	r.state(wire.Ready)
+	r.statuses(0, 30)
+	for count(t, metrics, "messages_total", "status") < 30 {
+		r.say("/poke/meta", "1") // a round trip through the broker
+	}
+	stop()
+	r.stored(30)
+}
+
+// While InfluxDB is away the end does not wait for it, and nothing is lost.
+func TestEndWithoutInflux(t *testing.T) {
+	r := newRig(t)
+	_, stop := r.loader(r.config())
+	r.state(wire.Ready)
+	r.influx.answer(http.StatusForbidden)
+	r.statuses(0, 30)
+	r.state(wire.Unreachable)
+	began := time.Now()
+	stop()
+	if took := time.Since(began); took > farewell+5*time.Second {
+		t.Errorf("the end took %v", took)
+	}
+	r.influx.answer(0)
+	r.loader(r.config())
+	r.stored(30)
+}
+
+// Batches close on lines, bytes, age and quiet.
+func TestCollect(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		set   func(*config)
+		every time.Duration // between messages of one line
+		count int
+		want  []int // lines of the batches
+	}{
+		{"lines", func(c *config) { c.BatchLines = 4 }, 0, 8, []int{4, 4}},
+		{"bytes", func(c *config) { c.BatchBytes = 100 }, 0, 8, []int{4, 4}}, // a line has 31
+		{"quiet", func(*config) {}, 60 * time.Millisecond, 3, []int{1, 1, 1}},
+		{"age", func(*config) {}, 45 * time.Millisecond, 60, []int{23, 23, 14}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := testConfig(t, "")
+				cfg.BatchQuiet = 50 * time.Millisecond
+				tt.set(cfg)
+				env := &service.Env{Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)}
+				l := newLoader(cfg, env, nil)
+				go func() {
+					for i := range tt.count {
+						if i > 0 {
+							time.Sleep(tt.every)
+						}
+						l.queue.put(bus.Message{Topic: "/dht/status", QoS: 1, Payload: []byte(`{"a":1,"b":1}`)})
+					}
+				}()
+				var got []int
+				for range tt.want {
+					var b batch
+					l.collect(t.Context(), &b)
+					got = append(got, b.len())
+				}
+				if !slices.Equal(got, tt.want) {
+					t.Errorf("batches of %v lines, want %v", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// Where nothing comes, collect returns empty, so that InfluxDB is asked.
+func TestCollectNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		env := &service.Env{Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)}
+		l := newLoader(testConfig(t, ""), env, nil)
+		began := time.Now()
+		var b batch
+		l.collect(t.Context(), &b)
+		if len(b.messages) > 0 || time.Since(began) != probeEvery {
+			t.Errorf("after %v: %d messages", time.Since(began), len(b.messages))
+		}
+	})
+}
+
+func TestOccasion(t *testing.T) {
+	var o occasion
+	for i, tt := range []struct {
+		after time.Duration
+		more  int
+		ok    bool
+	}{{0, 0, true}, {1, 0, false}, {logEvery - 1, 0, false}, {logEvery, 2, true}, {2*logEvery - 1, 0, false}, {3 * logEvery, 1, true}} {
+		if more, ok := o.now(noon.Add(tt.after)); more != tt.more || ok != tt.ok {
+			t.Errorf("%d: %d, %v", i, more, ok)
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"testing"
+
+	"trackerdcs/pkg/bus"
+)
+
+// pop takes a message out, if there is one.
+func pop(q *queue) (message, bool) {
+	select {
+	case m := <-q.ch:
+		q.took(&m)
+		return m, true
+	default:
+		return message{}, false
+	}
+}
+
+func TestQueueIsBounded(t *testing.T) {
+	payload := make([]byte, 1000)
+	for _, tt := range []struct {
+		name          string
+		messages      int
+		bytes         int64
+		qos           byte
+		want          int // of 100
+		drops, defers uint64
+	}{
+		{"messages", 10, 1 << 30, 1, 10, 0, 90},
+		{"messages, QoS 0", 10, 1 << 30, 0, 5, 95, 0},
+		{"bytes", 1000, 10 * (1000 + 2 + perMessage), 1, 10, 0, 90},
+		{"bytes, QoS 0", 1000, 10 * (1000 + 2 + perMessage), 0, 5, 95, 0},
+	} {
+		q := newQueue(tt.messages, tt.bytes)
+		for range 100 {
+			q.put(bus.Message{Topic: "/a", QoS: tt.qos, Payload: payload})
+		}
+		messages, bytes, dropped, deferred := q.fill()
+		if messages != tt.want || bytes > tt.bytes || dropped != tt.drops || deferred != tt.defers {
+			t.Errorf("%s: %d messages, %d bytes, %d dropped, %d deferred", tt.name, messages, bytes, dropped, deferred)
+		}
+		if q.settle() {
+			t.Errorf("%s: settles while it is full", tt.name)
+		}
+		last := int64(0)
+		for {
+			m, ok := pop(q)
+			if !ok {
+				break
+			}
+			if m.arrived <= last {
+				t.Errorf("%s: two messages arrived at %d", tt.name, last)
+			}
+			last = m.arrived
+		}
+		if _, bytes, _, _ := q.fill(); bytes != 0 {
+			t.Errorf("%s: %d bytes are left in an empty queue", tt.name, bytes)
+		}
+		if owed := tt.qos > 0; q.settle() != owed || q.settle() {
+			t.Errorf("%s: does not settle once", tt.name)
+		}
+	}
+}
+
+// QoS 0 in any amount leaves room for the others.
+func TestQueueRoomForQoS1(t *testing.T) {
+	q := newQueue(100, 1<<22)
+	for range 1000 {
+		q.put(bus.Message{Topic: "/a"})
+	}
+	for range 50 {
+		q.put(bus.Message{Topic: "/b", QoS: 1})
+	}
+	if _, _, dropped, deferred := q.fill(); dropped != 950 || deferred != 0 {
+		t.Errorf("%d dropped, %d deferred", dropped, deferred)
+	}
+}
+
+// A message that is too large takes no room with it.
+func TestQueueCutsWhatIsTooLarge(t *testing.T) {
+	q := newQueue(10, 2*maxPayload)
+	for range 5 {
+		q.put(bus.Message{Topic: "/a", QoS: 1, Payload: make([]byte, maxPayload+1)})
+	}
+	if messages, bytes, _, _ := q.fill(); messages != 5 || bytes > 5000 {
+		t.Errorf("%d messages, %d bytes", messages, bytes)
+	}
+	if m, _ := pop(q); m.length != maxPayload+1 {
+		t.Errorf("length %d", m.length)
+	}
+}
