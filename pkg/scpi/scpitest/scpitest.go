@@ -74,3 +74,17 @@ func play(t testing.TB, conn net.Conn, end string, steps []Step) {
 		}
 	}
 }
+
+// Answer plays an instrument that says what reply makes of each command, until
+// the connection ends; an empty reply is none.
+func Answer(conn net.Conn, end string, reply func(cmd string) string) {
+	defer conn.Close()
+	in := bufio.NewScanner(conn)
+	for in.Scan() {
+		if s := reply(strings.TrimSpace(in.Text())); s != "" {
+			if _, err := io.WriteString(conn, s+end); err != nil {
+				return
+			}
+		}
+	}
+}
