@@ -1,0 +1,225 @@
+// Package device is what every driver has on the bus, whatever it owns:
+// numbered statuses, their replay after a break, a description and answers.
+package device
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"encoding/json"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"trackerdcs/pkg/bus"
+	"trackerdcs/pkg/service"
+	"trackerdcs/pkg/wire"
+)
+
+// Settings are those of every driver.
+type Settings struct {
+	service.Device
+	service.Bus
+	Model   string        `env:"DCS_MODEL,required,notEmpty" doc:"the instrument's model"`
+	Address string        `env:"DCS_ADDRESS" doc:"where the instrument is: tcp://10.0.0.7:5025, serial:///dev/ttyUSB0?baud=9600"`
+	Period  time.Duration `env:"DCS_PERIOD" envDefault:"1s" doc:"poll period"`
+	Backlog time.Duration `env:"DCS_BACKLOG" envDefault:"1h" doc:"for how long statuses are kept for replay while the bus is away"`
+}
+
+// Check reports what is wrong with the settings.
+func (s *Settings) Check() error {
+	errs := []error{s.ValidateBus()}
+	if s.Period < 10*time.Millisecond || s.Period > time.Hour {
+		errs = append(errs, service.Bad("DCS_PERIOD", "%v: choose 10ms to 1h", s.Period))
+	}
+	if s.Backlog < 0 || s.Backlog > 7*24*time.Hour {
+		errs = append(errs, service.Bad("DCS_BACKLOG", "%v: choose 0 to 168h", s.Backlog))
+	}
+	return errors.Join(errs...)
+}
+
+// Device is a driver on the bus.
+type Device struct {
+	*service.Member
+	env  *service.Env
+	root wire.Root
+	name string
+
+	mu       sync.Mutex
+	seq      uint64
+	kept     backlog
+	meta     []byte
+	services map[string]string // the last state of each service
+
+	replay  chan struct{} // holds one token: send what is kept
+	sent    prometheus.Counter
+	resent  prometheus.Counter
+	stamper wire.Stamper
+}
+
+// New makes the driver a member of the bus.
+func New(env *service.Env, s *Settings) (*Device, error) {
+	m, err := env.Join(s.Options("dcs-"+env.Name), s.Root.State(env.Name))
+	if err != nil {
+		return nil, err
+	}
+	d := &Device{
+		Member: m, env: env, root: s.Root, name: env.Name,
+		kept:     backlog{limit: s.Backlog},
+		services: make(map[string]string),
+		replay:   make(chan struct{}, 1),
+		sent:     prometheus.NewCounter(prometheus.CounterOpts{Name: "dcs_statuses_total", Help: "Statuses made."}),
+		resent:   prometheus.NewCounter(prometheus.CounterOpts{Name: "dcs_statuses_replayed_total", Help: "Statuses sent once more."}),
+	}
+	env.Metrics.MustRegister(d.sent, d.resent,
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "dcs_statuses_dropped_total", Help: "Statuses given up before the broker had confirmed them: lost."},
+			func() float64 {
+				d.mu.Lock()
+				defer d.mu.Unlock()
+				return float64(d.kept.dropped)
+			}))
+	m.Subscribe(s.Root.ServiceState("+"), 1, d.watchServices)
+	m.OnConnect(func() {
+		d.sendMeta()
+		d.askReplay()
+	})
+	return d, nil
+}
+
+// Root is what goes before every topic.
+func (d *Device) Root() wire.Root { return d.root }
+
+// Run keeps the device on the bus while f runs.
+func (d *Device) Run(ctx context.Context, f func(context.Context) error) error {
+	return d.Member.Run(ctx, func(ctx context.Context) error {
+		ctx, cancel := context.WithCancel(ctx)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			d.replayer(ctx)
+		}()
+		err := f(ctx)
+		cancel()
+		<-ended
+		return err
+	})
+}
+
+// Stamp turns the time of a reading into the time of a status, which strictly
+// increases whatever is done to the clock. It is for one goroutine.
+func (d *Device) Stamp(now time.Time) time.Time { return d.stamper.Next(now) }
+
+// Publish sends a status, which encode makes with its seq, and keeps it until
+// the broker has confirmed it and for 30 s more.
+func (d *Device) Publish(now time.Time, encode func(seq uint64) []byte) {
+	d.mu.Lock()
+	d.seq++
+	e := d.kept.add(now, d.seq, encode(d.seq))
+	d.mu.Unlock()
+	d.sent.Inc()
+	d.Send(bus.Message{Topic: d.root.Status(d.name), QoS: 1, Payload: e.payload}, func(err error) {
+		if err == nil {
+			d.confirm(e)
+		}
+	})
+}
+
+func (d *Device) confirm(e *entry) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e.confirmed = true
+}
+
+// Answer sends an ack; one that cannot be sent now goes out after the reconnect.
+func (d *Device) Answer(a wire.Ack) {
+	d.Keep(bus.Message{Topic: d.root.Ack(d.name), QoS: 1, Payload: wire.Encode(a)})
+}
+
+// Describe publishes the device's description when it has changed.
+func (d *Device) Describe(m wire.Meta) {
+	b := wire.Encode(m)
+	d.mu.Lock()
+	same := bytes.Equal(b, d.meta)
+	d.meta = b
+	d.mu.Unlock()
+	if !same {
+		d.sendMeta()
+	}
+}
+
+func (d *Device) sendMeta() {
+	d.mu.Lock()
+	meta := d.meta
+	d.mu.Unlock()
+	if meta != nil {
+		d.Send(bus.Message{Topic: d.root.Meta(d.name), QoS: 1, Retained: true, Payload: meta}, nil)
+	}
+}
+
+// watchServices replays when a service turns ready: a loader that was away may
+// lack what a killed broker has forgotten.
+func (d *Device) watchServices(msg bus.Message) {
+	levels, ok := d.root.Cut(msg.Topic)
+	if !ok || len(levels) != 3 {
+		return
+	}
+	var s wire.State
+	if json.Unmarshal(msg.Payload, &s) != nil {
+		return
+	}
+	now := s.State + " " + s.Boot
+	d.mu.Lock()
+	before, seen := d.services[levels[1]]
+	d.services[levels[1]] = now
+	d.mu.Unlock()
+	if seen && before != now && strings.HasPrefix(now, wire.Ready+" ") {
+		d.askReplay()
+	}
+}
+
+func (d *Device) askReplay() {
+	select {
+	case d.replay <- struct{}{}:
+	default:
+	}
+}
+
+// replayWindow is how many replayed statuses are on their way at a time, so
+// that live ones and acks pass between them.
+const replayWindow = 16
+
+// replayer sends what is kept on /replay whenever it is asked to.
+func (d *Device) replayer(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.replay:
+		}
+		d.mu.Lock()
+		todo := d.kept.all(time.Now())
+		d.mu.Unlock()
+		if len(todo) == 0 {
+			continue
+		}
+		d.env.Log.Info("replaying", "statuses", len(todo))
+		free := make(chan struct{}, replayWindow)
+		for _, e := range todo {
+			select {
+			case free <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+			d.resent.Inc()
+			d.Send(bus.Message{Topic: d.root.Replay(d.name), QoS: 1, Payload: e.payload}, func(err error) {
+				if err == nil {
+					d.confirm(e)
+				}
+				<-free
+			})
+		}
+	}
+}
