@@ -27,6 +27,9 @@ type Info struct {
 	Serial   string
 	Firmware string
 	Fields   map[string]Field
+	// Streams is for sensors that send by themselves: they are read all the
+	// time, so that no measurement waits in a buffer and is taken for new.
+	Streams bool
 }
 
 // Field describes what is measured; Min and Max are what the sensor can say,

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"errors"
+	"strings"
+
+	"trackerdcs/pkg/device"
+	"trackerdcs/pkg/service"
+	"trackerdcs/pkg/wire"
+)
+
+type config struct {
+	Legacy string `env:"DCS_LEGACY_SENSOR" doc:"publish /sensor/<this name>/<measurement> as well, as the original stack did"`
+	device.Settings
+}
+
+// Validate reports every wrong setting.
+func (c *config) Validate() error {
+	errs := []error{c.Check()}
+	if _, ok := instruments[c.Model]; !ok && c.Model != "" {
+		errs = append(errs, service.Bad("DCS_MODEL", "%q is not known: choose one of %s", c.Model, strings.Join(models(), ", ")))
+	}
+	if c.Address == "" && c.Model != "sine" {
+		errs = append(errs, service.Bad("DCS_ADDRESS", "is required: where the sensor is, such as serial:///dev/ttyUSB0?baud=9600"))
+	}
+	if c.Legacy != "" {
+		if err := wire.CheckName(c.Legacy); err != nil {
+			errs = append(errs, service.Bad("DCS_LEGACY_SENSOR", "%v", err))
+		}
+	}
+	return errors.Join(errs...)
+}
