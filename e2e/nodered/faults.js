@@ -76,6 +76,7 @@ describe('the shipped page and devices in trouble', { timeout: 5 * WAIT }, () =>
   })
 
   test('Node-RED ends promptly with a browser on it, and the page says it has lost it', async () => {
+    assert.deepEqual(page.faults, [], 'nothing went wrong in the browser')
     const { code, ms } = await nodered.stop()
     nodered = null
     assert.equal(code, 0)

@@ -16,13 +16,9 @@ describe('a flow of the original stack', { timeout: 5 * WAIT }, () => {
   const isAck = (op, value, phase) => (m) => m.topic === '/hv/ack' && m.body?.op === op && m.body.channel === 0 && m.body.value === value && m.body.phase === phase
   const isEcho = (value) => (m) => m.topic === '/hv/cmd/setv/0' && Number(m.text) === value
 
-  // Right after an echo was answered nothing old is on its way.
-  async function quiet () {
-    const value = (await bus.when('a reading', channelIs('hv', 0, () => true), bus.heard.length)).body[0].vreq
-    const from = bus.heard.length
-    await bus.when('an answered echo', isAck('setv', value, 'done'), from)
-    return bus.heard.length
-  }
+  // An echo that meets a newer setpoint reverts it: that is this wiring's own
+  // weakness. Right after a reading nothing is on its way.
+  const reading = () => bus.when('a reading', channelIs('hv', 0, () => true), bus.heard.length)
 
   before(async () => {
     bus = await Bus.open('/hv/status', '/hv/state', '/hv/ack', '/hv/cmd/#')
@@ -48,8 +44,10 @@ describe('a flow of the original stack', { timeout: 5 * WAIT }, () => {
   test('its slider sets the voltage with a bare number', async () => {
     const slider = page.locator('.old-slider md-slider')
     await slider.waitFor()
-    const from = await quiet()
+    await bus.when('the first echo', isEcho(0))
     const box = await slider.boundingBox()
+    const from = bus.heard.length
+    await reading()
     await slider.click({ position: { x: box.width * 0.5, y: box.height / 2 } })
     const sent = await bus.when('the command of the slider', (m) => m.topic === '/hv/cmd/setv/0' && Number(m.text) > 0, from)
     assert.match(sent.text, /^\d+\.$/)
@@ -67,27 +65,23 @@ describe('a flow of the original stack', { timeout: 5 * WAIT }, () => {
     assert.equal(sent.text, 'on')
     await bus.when('its end', isAck('switch', 'on', 'done'), from)
     await bus.when('the voltage', channelIs('hv', 0, (c) => c.on === 1 && Math.abs(c.vmon - vreq) < 1), from)
-    await page.waitForFunction((v) => Math.abs(parseFloat(document.querySelector('.old-gauge svg')?.textContent.match(/[\d.]+/)?.[0]) - v) < 1.5, vreq)
+    await page.waitForFunction((v) => [...document.querySelectorAll('.old-gauge svg text')].some((e) => e.textContent && Math.abs(Number(e.textContent) - v) < 1), vreq)
     await screenshot(page, 'legacy')
   })
 
   test('its echo does no harm', async () => {
-    const from = await quiet()
-    assert.equal((await bus.tell('hv', 'setv', 0, 30)).phase, 'done')
-    let last = bus.heard.length
-    for (let i = 0; i < 4; i++) {
-      const echo = await bus.when('an echo', isEcho(30), last)
-      const end = await bus.when('its end', isAck('setv', 30, 'done'), bus.heard.indexOf(echo))
-      last = bus.heard.indexOf(end) + 1
+    const from = bus.heard.length
+    for (const value of [30, 20, 30]) {
+      await reading()
+      const begin = bus.heard.length
+      assert.equal((await bus.tell('hv', 'setv', 0, value)).phase, 'done')
+      const echo = await bus.when('the echo', isEcho(value), begin)
+      await bus.when('the end of the echo', (m) => isAck('setv', value, 'done')(m) && m.body.user !== 'e2e', bus.heard.indexOf(echo))
+      for (let i = 0; i < 3; i++) assert.equal((await reading()).body[0].vreq, value, 'the setpoint stays')
+      assert.equal(bus.commands(begin).length, 2, 'one echo a change, and no echo of the echo')
     }
-    const since = bus.heard.slice(from)
-    const settled = since.findIndex(channelIs('hv', 0, (c) => c.vreq === 30))
-    const readings = since.slice(settled).filter(channelIs('hv', 0, () => true))
-    assert.deepEqual([...new Set(readings.map((m) => m.body[0].vreq))], [30], 'the setpoint stays')
-    assert.deepEqual(since.filter((m) => m.topic === '/hv/ack' && ['rejected', 'failed'].includes(m.body.phase)), [])
-    // An echo must not bring a status that brings an echo: one reading a second, not a storm.
-    const seconds = (readings.at(-1).at - readings[0].at) / 1000
-    assert.ok(readings.length <= 2 * seconds + 3, `${readings.length} readings in ${seconds} s`)
+    const bad = bus.heard.slice(from).filter((m) => m.topic === '/hv/ack' && !['accepted', 'done'].includes(m.body.phase))
+    assert.deepEqual(bad, [])
   })
 
   test('the shipped page next to it shows the same channel', async () => {
