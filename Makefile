@@ -1,0 +1,51 @@
+# What people type. Everything works in a fresh clone with Go, Node and make.
+
+GO ?= go
+RACE ?= -race
+
+.PHONY: demo build test e2e bench soak lint readme clean
+
+# The demonstrator: builds what is missing, runs until Ctrl-C.
+demo: bin/dcs
+	@exec bin/dcs demo
+
+# All our binaries, into bin/.
+build:
+	$(GO) build -o bin/ ./drivers/psu ./drivers/sensor ./drivers/sim ./services/loader ./services/broker ./cmd/dcs
+
+.PHONY: bin/dcs
+bin/dcs:
+	@$(GO) build -o bin/ ./cmd/dcs
+
+# All tests that need no root and no installed server.
+test:
+	$(GO) vet ./...
+	$(GO) test $(RACE) ./...
+	$(GO) -C tools/composecheck test ./...
+	cd nodered && npm ci --no-audit --no-fund --loglevel=error && npm test
+
+# The whole stack with real binaries, Mosquitto, InfluxDB, Node-RED and Chromium.
+e2e: build
+	$(GO) -C tools/influxd build -o ../../bin/ -ldflags "-X main.version=1.8.10" github.com/influxdata/influxdb/cmd/influxd
+	$(GO) -C tools/influxd test ./...
+	cd nodered && npm ci --no-audit --no-fund --loglevel=error
+	cd e2e/nodered && npm ci --no-audit --no-fund --loglevel=error
+	$(GO) test -tags e2e -count=1 -timeout 20m -v ./e2e/...
+
+# The long ones in full.
+soak:
+	DCS_SOAK=1 $(GO) test -count=20 -run 'Walk' -timeout 60m ./pkg/psu
+
+# How long a command takes to its first answer, and what parsing costs.
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+lint:
+	$(GO) -C tools/lint tool golangci-lint run --path-mode=abs -c ../../.golangci.yml ../../...
+
+# The tables of settings in the programs' READMEs, from the code.
+readme:
+	UPDATE=1 $(GO) test -run README ./drivers/... ./services/...
+
+clean:
+	rm -rf bin data

@@ -1,0 +1,11 @@
+//go:build unix && !linux
+
+package supervise
+
+import "syscall"
+
+// processAttributes puts a part into a process group of its own, so that a
+// Ctrl-C at the terminal reaches the supervisor alone.
+func processAttributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true}
+}
