@@ -90,7 +90,8 @@ type Server struct {
 	stopOnce sync.Once
 }
 
-// Start returns when the broker accepts connections, or says why it does not.
+// Start returns when the broker accepts connections and knows what it keeps,
+// or says why it does not.
 // The context bounds the start only; a broker with much on disk reads it
 // first. End the broker with Stop.
 func Start(ctx context.Context, o Options) (*Server, error) {
@@ -150,6 +151,10 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if o.Websocket {
 		s.wsURL = "ws://" + net.JoinHostPort(o.Host, strconv.Itoa(no.Websocket.Port)) + "/mqtt"
 	}
+	if err := settle(ctx, s, o); err != nil {
+		s.Stop()
+		return nil, fmt.Errorf("mqttd: not ready, is the data directory full? %w", err)
+	}
 	return s, nil
 }
 
@@ -176,6 +181,7 @@ func natsOptions(o Options) *server.Options {
 			TLSConfig:     o.TLS,
 			Username:      o.User,
 			Password:      o.Password,
+			JSAPITimeout:  30 * time.Second, // a disk may be slow: the default of 5 s cuts publishers off
 			AckWait:       cmp.Or(o.AckWait, 30*time.Second),
 			MaxAckPending: cmp.Or(o.MaxInflight, 5000),
 		},

@@ -17,7 +17,7 @@ import (
 	"trackerdcs/services/broker/mqttd"
 )
 
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // client is a paho client whose messages arrive in a channel.
 type client struct {
@@ -26,12 +26,15 @@ type client struct {
 	in chan mqtt.Message
 }
 
-// dial connects a client that does not reconnect by itself.
+// dial connects a client that does not reconnect by itself. It tries until it
+// succeeds: the broker turns a client away, or keeps it waiting for a second,
+// while it still sees an older connection with the same id.
 func dial(t testing.TB, url, id string, set ...func(*mqtt.ClientOptions)) *client {
 	t.Helper()
 	c := &client{t: t, in: make(chan mqtt.Message, 1<<16)}
 	o := mqtt.NewClientOptions().AddBroker(url).SetClientID(id).
-		SetAutoReconnect(false).SetConnectTimeout(patience).
+		SetAutoReconnect(false).SetConnectTimeout(patience).SetProtocolVersion(4).
+		SetConnectRetry(true).SetConnectRetryInterval(50 * time.Millisecond).
 		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { c.in <- m })
 	for _, f := range set {
 		f(o)
@@ -74,7 +77,7 @@ func (c *client) next() mqtt.Message {
 
 func TestTopicsAndQoS(t *testing.T) {
 	url := brokertest.Start(t)
-	for _, tt := range []struct{ filter, topic string }{
+	for i, tt := range []struct{ filter, topic string }{
 		{"/hv/status", "/hv/status"},
 		{"/+/ack", "/hv/ack"},
 		{"/lv/cmd/#", "/lv/cmd/setv/0"},
@@ -84,9 +87,9 @@ func TestTopicsAndQoS(t *testing.T) {
 	} {
 		for qos := byte(0); qos <= 2; qos++ {
 			t.Run(fmt.Sprintf("%s qos %d", tt.topic, qos), func(t *testing.T) {
-				s := dial(t, url, "s")
+				s := dial(t, url, fmt.Sprintf("s%d%d", i, qos))
 				s.sub(tt.filter, qos)
-				dial(t, url, "p").pub(tt.topic, qos, false, "payload")
+				dial(t, url, fmt.Sprintf("p%d%d", i, qos)).pub(tt.topic, qos, false, "payload")
 				m := s.next()
 				require.Equal(t, tt.topic, m.Topic())
 				require.Equal(t, "payload", string(m.Payload()))
@@ -118,6 +121,27 @@ func TestRetainedIsKeptAndCleared(t *testing.T) {
 	m = s.next()
 	require.Equal(t, "/x/state", m.Topic())
 	require.False(t, m.Retained())
+}
+
+// The first to subscribe after a restart gets everything that is retained.
+func TestAllRetainedAfterARestart(t *testing.T) {
+	const n = 500
+	b := brokertest.New(t, mqttd.Options{})
+	p := dial(t, b.URL(), "p")
+	for i := range n {
+		p.pub(fmt.Sprintf("/%d/state", i), 1, true, "ready")
+	}
+	b.Stop()
+	b.Start()
+	s := dial(t, b.URL(), "s")
+	s.sub("/+/state", 1)
+	got := make(map[string]bool)
+	for range n {
+		m := s.next()
+		require.True(t, m.Retained())
+		got[m.Topic()] = true
+	}
+	require.Len(t, got, n)
 }
 
 func TestLastWill(t *testing.T) {
