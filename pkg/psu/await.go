@@ -17,14 +17,14 @@ func (m *Machine) await(now time.Time, t *task) {
 	t.open = make(map[int]bool)
 	for _, n := range t.channels {
 		t.open[n] = true
+		t.live = t.live || m.channels[n].On == wire.Yes
 	}
-	t.deadline = now.Add(m.timeFor(t, wire.Value{}))
+	t.deadline = now.Add(m.timeFor(t))
 	m.awaiting = append(m.awaiting, t)
 }
 
-// timeFor is how long a task may take: 1.5 · Δ/ramp + 10 s. The speed is the
-// one that was read unless another is known.
-func (m *Machine) timeFor(t *task, known wire.Value) time.Duration {
+// timeFor is how long a task may take: 1.5 · Δ/ramp + 10 s.
+func (m *Machine) timeFor(t *task) time.Duration {
 	longest := 0.0
 	for _, n := range t.channels {
 		c := m.channels[n]
@@ -33,28 +33,24 @@ func (m *Machine) timeFor(t *task, known wire.Value) time.Duration {
 		case t.cmd.Op == wire.SetV && c.On != wire.No:
 			goal = t.cmd.Number
 		case t.isOn():
-			goal = m.standing(c).V
+			goal = setpoint(c).V
 		case t.isOff():
 		default:
 			continue // what reads back at once
 		}
-		speed := c.Reading.Ramp
-		if known.Valid {
-			speed = known
-		}
-		if speed.Valid && speed.V > 0 && c.VMon.Valid {
-			longest = max(longest, math.Abs(goal-c.VMon.V)/speed.V)
+		if c.paced.Valid && c.paced.V > 0 && c.VMon.Valid {
+			longest = max(longest, math.Abs(goal-c.VMon.V)/c.paced.V)
 		}
 	}
 	return time.Duration(1.5*min(longest, 1e6)*float64(time.Second)) + grace
 }
 
-// renewDeadlines gives ramps the time that their new speed needs: the old
-// deadline was reckoned with the old one.
-func (m *Machine) renewDeadlines(now time.Time, ramp *task) {
+// renewDeadlines gives what is awaited on a channel the time that its new ramp
+// speed needs: the old deadline was reckoned with the old one.
+func (m *Machine) renewDeadlines(now time.Time, c *channel) {
 	for _, t := range m.awaiting {
-		if t.overlaps(ramp) && t != ramp {
-			t.deadline = now.Add(m.timeFor(t, wire.Known(ramp.cmd.Number)))
+		if t.open[c.ChannelInfo.Number] {
+			t.deadline = now.Add(m.timeFor(t))
 		}
 	}
 }
@@ -92,13 +88,16 @@ func (m *Machine) effect(t *task, c *channel) (reached bool, code wire.Code, why
 	n := c.ChannelInfo.Number
 	switch t.cmd.Op {
 	case wire.SetV:
-		if !near(c.VReq, t.cmd.Number, m.info.Resolution.Volts) {
+		back := near(c.VReq, t.cmd.Number, m.info.Resolution.Volts)
+		if t.unsure && !back {
 			return m.notReadBack(t, c.VReq, "V")
 		}
-		if c.On != wire.Yes || near(c.VMon, t.cmd.Number, m.info.Tolerance) {
+		if t.live || c.On == wire.Yes { // a ramp that a trip ended is not done, though the channel is off now
+			code, why = stopped(c)
+		}
+		if back && c.On != wire.Yes && code == wire.OK || back && c.On == wire.Yes && near(c.VMon, t.cmd.Number, m.info.Tolerance) {
 			return true, wire.OK, ""
 		}
-		code, why = stopped(c)
 		return false, code, why
 	case wire.SetI:
 		if near(c.IReq, t.cmd.Number, m.info.Resolution.Amps) {

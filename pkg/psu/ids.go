@@ -23,6 +23,7 @@ type idEntry struct {
 	content string
 	ack     wire.Ack
 	touched time.Time
+	slot    int // in the ring
 }
 
 func newIDBook() *idBook {
@@ -41,16 +42,16 @@ func (b *idBook) find(now time.Time, id string) *idEntry {
 // note keeps the latest ack of an id; the first also what the command was.
 func (b *idBook) note(now time.Time, id, content string, ack wire.Ack) {
 	if e := b.byID[id]; e != nil {
-		if now.Sub(e.touched) > keptFor {
-			e.content = content // long past: the id is a new command's
+		if now.Sub(e.touched) <= keptFor {
+			e.ack, e.touched = ack, now
+			return
 		}
-		e.ack, e.touched = ack, now
-		return
+		b.ring[e.slot] = "" // long past: the id is a new command's
 	}
 	if old := b.ring[b.next]; old != "" {
 		delete(b.byID, old)
 	}
 	b.ring[b.next] = id
+	b.byID[id] = &idEntry{content, ack, now, b.next}
 	b.next = (b.next + 1) % len(b.ring)
-	b.byID[id] = &idEntry{content, ack, now}
 }

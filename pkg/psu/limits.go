@@ -82,6 +82,9 @@ func (m *Machine) rangeOf(op string, c *channel) (Limit, string) {
 	switch op {
 	case wire.SetI:
 		top := c.ChannelInfo.MaxAmps
+		if top == 0 {
+			top = math.Inf(1)
+		}
 		if c.Reading.MaxAmps.Valid {
 			top = min(top, c.Reading.MaxAmps.V)
 		}

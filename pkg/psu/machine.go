@@ -65,6 +65,9 @@ type channel struct {
 	fresh  bool       // read since the connection was made
 	time   time.Time  // of the reading
 	target wire.Value // what was last written, until it is read back
+	paced  wire.Value // the ramp speed by which deadlines are reckoned, V/s
+
+	written bool // since the reading
 }
 
 // Write is one action on the instrument.
@@ -173,6 +176,7 @@ func (m *Machine) Handle(now time.Time, event any) Effects {
 }
 
 func (m *Machine) opened(now time.Time, e *Effects, ev Opened) {
+	another := m.known && (ev.Info.Model != m.info.Model || ev.Info.Serial != m.info.Serial)
 	m.info, m.known, m.linked = ev.Info, true, true
 	m.common = ev.Ops.CommonRamp && !ev.Ops.Ramp
 	m.ops = map[string]bool{
@@ -184,22 +188,22 @@ func (m *Machine) opened(now time.Time, e *Effects, ev Opened) {
 	m.numbers = nil
 	for _, ci := range ev.Info.Channels {
 		c := &channel{ChannelInfo: ci}
-		if old := before[ci.Number]; old != nil {
-			c.Reading = old.Reading
+		if old := before[ci.Number]; old != nil && !another {
+			c.Reading, c.paced = old.Reading, old.paced
 		}
 		c.Reading.Number = ci.Number
 		m.channels[ci.Number] = c
 		m.numbers = append(m.numbers, ci.Number)
 	}
 	slices.Sort(m.numbers)
-	m.dropStrangers(now, e)
+	m.dropStrangers(now, e, another)
 }
 
-// dropStrangers ends commands to channels that are no more: another instrument
-// answers at the address now.
-func (m *Machine) dropStrangers(now time.Time, e *Effects) {
+// dropStrangers ends commands that were for another instrument than the one
+// that answers at the address now, or for channels that are no more.
+func (m *Machine) dropStrangers(now time.Time, e *Effects, another bool) {
 	strange := func(t *task) bool {
-		return slices.ContainsFunc(t.channels, func(n int) bool { return m.channels[n] == nil })
+		return another || slices.ContainsFunc(t.channels, func(n int) bool { return m.channels[n] == nil })
 	}
 	gone := m.takeWaiting(strange)
 	m.awaiting = slices.DeleteFunc(m.awaiting, func(t *task) bool {
@@ -225,6 +229,9 @@ func (m *Machine) broken() {
 
 // read takes readings in, and looks what they mean for the commands awaited.
 func (m *Machine) read(now time.Time, e *Effects, readings []Reading) {
+	if !m.linked {
+		return // from before the connection was lost
+	}
 	stamp := m.stamper.Next(now)
 	for _, r := range readings {
 		c := m.channels[r.Number]
@@ -237,6 +244,11 @@ func (m *Machine) read(now time.Time, e *Effects, readings []Reading) {
 		c.Reading, c.time, c.fresh = r, stamp, true
 		if m.current == nil || !m.current.touches(r.Number) {
 			c.target = wire.Value{} // the readback is what stands
+			c.written = false
+		}
+		if speed := c.Reading.Ramp; speed.Valid && !near(c.paced, speed.V, m.info.Resolution.Ramp) {
+			c.paced = speed
+			m.renewDeadlines(now, c)
 		}
 		m.settle(now, e, c)
 	}

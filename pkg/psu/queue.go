@@ -25,6 +25,7 @@ type task struct {
 	trouble   string  // what the instrument refused, of several channels
 	troubled  wire.Code
 	open      map[int]bool // channels whose effect has not been seen
+	live      bool         // the channel was on when the write was done
 	target    float64      // of a switch on: the setpoint that its sender was told
 	deadline  time.Time
 }
@@ -156,7 +157,7 @@ func (m *Machine) join(now time.Time, e *Effects, t *task) bool {
 		return false
 	}
 	for _, o := range m.awaiting {
-		if same(o) {
+		if o.cmd.Op == wire.SetV && o.overlaps(t) && math.Abs(o.cmd.Number-t.cmd.Number) <= m.info.Resolution.Volts {
 			o.joined = append(o.joined, t)
 			return true
 		}
@@ -164,7 +165,7 @@ func (m *Machine) join(now time.Time, e *Effects, t *task) bool {
 	// The setpoint stands already: what is left is to see the voltage there.
 	t.begun = true
 	m.await(now, t)
-	if c.fresh {
+	if c.fresh && !c.written {
 		m.settle(now, e, c)
 	}
 	return true
@@ -190,13 +191,18 @@ func (m *Machine) standing(c *channel) wire.Value {
 	if m.current != nil && m.current.cmd.Op == wire.SetV && m.current.touches(n) {
 		return wire.Known(m.current.cmd.Number)
 	}
-	if c.target.Valid {
+	return setpoint(c)
+}
+
+// setpoint is the target that a channel has now, whatever waits.
+func setpoint(c *channel) wire.Value {
+	switch {
+	case c.target.Valid:
 		return c.target
+	case c.fresh:
+		return c.VReq
 	}
-	if !c.fresh {
-		return wire.Value{}
-	}
-	return c.VReq
+	return wire.Value{}
 }
 
 // waiting counts the commands that wait to be written, and those that wait
@@ -270,10 +276,10 @@ func (m *Machine) startNext(now time.Time, e *Effects) {
 		m.queue = m.queue[1:]
 		if !t.isOff() && !t.begun {
 			if expired(now, &t.cmd) {
-				m.end(now, e, t, wire.Failed, wire.Expired, "it expired while it waited")
+				m.outlived(now, e, t)
 				continue
 			}
-			code, message, closest := m.judgeValue(t)
+			code, message, closest := m.judgeValue(t, setpoint)
 			if code == wire.OK && t.isOn() {
 				code, message = m.sameTarget(t)
 			}
@@ -283,6 +289,30 @@ func (m *Machine) startNext(now time.Time, e *Effects) {
 			}
 		}
 		m.begin(now, e, t)
+	}
+}
+
+// outlived ends a command that has expired. Those that joined it and have time
+// left take its place.
+func (m *Machine) outlived(now time.Time, e *Effects, t *task) {
+	var live []*task
+	ended := []*task{t}
+	for _, o := range t.joined {
+		if expired(now, &o.cmd) {
+			ended = append(ended, o)
+		} else {
+			live = append(live, o)
+		}
+	}
+	t.joined = nil
+	for _, o := range ended {
+		m.end(now, e, o, wire.Failed, wire.Expired, "it expired while it waited")
+	}
+	if len(live) > 0 {
+		heir := live[0]
+		heir.joined = live[1:]
+		heir.plan()
+		m.queue = slices.Insert(m.queue, 0, heir)
 	}
 }
 
@@ -298,7 +328,7 @@ func (m *Machine) fresh(t *task) bool {
 // sameTarget refuses to switch on at another voltage than the sender was told:
 // a setv before it may have failed, or somebody turned the knob.
 func (m *Machine) sameTarget(t *task) (wire.Code, string) {
-	v := m.standing(m.channels[t.channels[0]])
+	v := setpoint(m.channels[t.channels[0]])
 	if v.Valid && math.Abs(v.V-t.target) <= m.info.Resolution.Volts {
 		return wire.OK, ""
 	}
@@ -321,6 +351,9 @@ func (m *Machine) begin(now time.Time, e *Effects, t *task) {
 			return o.cmd.Op == t.cmd.Op
 		})
 	}
+	for _, n := range t.channels {
+		m.channels[n].written = true
+	}
 	m.current = t
 	e.Write = &w
 }
@@ -333,8 +366,8 @@ func (m *Machine) written(now time.Time, e *Effects, err error) {
 		return
 	}
 	e.Status = true
-	if t.cmd.Op == wire.SetV && err == nil {
-		m.channels[t.channels[0]].target = wire.Known(t.cmd.Number)
+	if err == nil {
+		m.stands(now, t)
 	}
 	switch {
 	case errors.Is(err, ErrRefused):
@@ -361,8 +394,19 @@ func (m *Machine) written(now time.Time, e *Effects, err error) {
 		m.queue = slices.Insert(m.queue, at, t)
 	default:
 		m.await(now, t)
-		if t.cmd.Op == wire.Ramp {
-			m.renewDeadlines(now, t)
+	}
+}
+
+// stands notes what a write that ended well has set, until it is read back.
+func (m *Machine) stands(now time.Time, t *task) {
+	for _, n := range t.channels {
+		c := m.channels[n]
+		switch t.cmd.Op {
+		case wire.SetV:
+			c.target = wire.Known(t.cmd.Number)
+		case wire.Ramp:
+			c.paced = wire.Known(t.cmd.Number)
+			m.renewDeadlines(now, c)
 		}
 	}
 }

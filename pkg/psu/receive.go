@@ -17,8 +17,7 @@ func (m *Machine) received(now time.Time, e *Effects, ev Received) {
 	cmd := ev.Command
 	t := &task{cmd: cmd, content: content(ev), received: now}
 	if cmd.ID == "" {
-		m.made++
-		t.cmd.ID = m.cfg.Boot + "-" + strconv.Itoa(m.made)
+		t.cmd.ID = m.makeID()
 	} else if old := m.ids.find(now, cmd.ID); old != nil && !ev.Retained {
 		if old.content == t.content {
 			e.Acks = append(e.Acks, old.ack)
@@ -41,6 +40,17 @@ func (m *Machine) received(now time.Time, e *Effects, ev Received) {
 		m.say(now, e, t, m.ack(now, t, wire.Accepted, wire.Dry, "checked and not executed"))
 	default:
 		m.accept(now, e, t)
+	}
+}
+
+// makeID makes an id up for a command that came without, one that no sender
+// has used.
+func (m *Machine) makeID() string {
+	for {
+		m.made++
+		if id := m.cfg.Boot + "-" + strconv.Itoa(m.made); m.ids.byID[id] == nil {
+			return id
+		}
 	}
 }
 
@@ -91,7 +101,7 @@ func (m *Machine) judge(now time.Time, t *task, ev Received) (wire.Code, string,
 	if code, message := m.judgeLocks(t); code != wire.OK {
 		return code, message, none
 	}
-	if code, message, closest := m.judgeValue(t); code != wire.OK {
+	if code, message, closest := m.judgeValue(t, m.standing); code != wire.OK {
 		return code, message, closest
 	}
 	if !isOff && m.waiting() >= MaxWaiting && !m.replacesWaiting(t) {
@@ -173,8 +183,9 @@ func (m *Machine) lockText(n int, l Lock) string {
 }
 
 // judgeValue holds a number against its range, and a switch on against what
-// must be so for it. It is asked again when the command's turn comes.
-func (m *Machine) judgeValue(t *task) (wire.Code, string, wire.Value) {
+// must be so for it, the channel's target among that. It is asked again when
+// the command's turn comes: what waits behind it does not count then.
+func (m *Machine) judgeValue(t *task, target func(*channel) wire.Value) (wire.Code, string, wire.Value) {
 	switch t.cmd.Op {
 	case wire.SetV, wire.SetI, wire.Ramp:
 		for _, n := range t.channels {
@@ -185,15 +196,15 @@ func (m *Machine) judgeValue(t *task) (wire.Code, string, wire.Value) {
 		}
 	case wire.Switch:
 		if t.cmd.Word == wire.On {
-			return m.judgeOn(m.channels[t.channels[0]])
+			c := m.channels[t.channels[0]]
+			return m.judgeOn(c, target(c))
 		}
 	}
 	return wire.OK, "", wire.Value{}
 }
 
-func (m *Machine) judgeOn(c *channel) (wire.Code, string, wire.Value) {
+func (m *Machine) judgeOn(c *channel, target wire.Value) (wire.Code, string, wire.Value) {
 	n := c.ChannelInfo.Number
-	target := m.standing(c)
 	switch {
 	case !target.Valid:
 		return wire.CodeUnreachable, fmt.Sprintf("the instrument does not tell the setpoint of channel %d", n), wire.Value{}
