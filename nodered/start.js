@@ -5,6 +5,7 @@
 const fs = require('node:fs')
 const path = require('node:path')
 const { brokerEnv, secret } = require('./lib/env.js')
+const { keepLogin } = require('./lib/login.js')
 const { ship } = require('./lib/ship.js')
 
 const STOP_MS = 3000
@@ -18,7 +19,10 @@ function main (env) {
     NODERED_CREDENTIAL_SECRET: secret(env, userDir),
     DCS_TOPIC_ROOT: env.DCS_TOPIC_ROOT || ''
   })
-  if (!env.NODERED_FLOW_FILE) console.error(`nodered: ${ship(__dirname, userDir)}`)
+  if (!env.NODERED_FLOW_FILE) {
+    console.error(`nodered: ${ship(__dirname, userDir)}`)
+    keepLogin(path.join(userDir, 'flows_cred.json'), env.NODERED_CREDENTIAL_SECRET, env.DCS_MQTT_USER !== '')
+  }
 
   // Node-RED ends by itself on these; a browser that holds a connection must not delay it.
   for (const signal of ['SIGINT', 'SIGTERM']) {

@@ -59,7 +59,7 @@ const asked = (group) => [
   env('TITLE', ''),
   { name: 'GROUP', type: 'ui-group', value: group, ui: { type: 'conf-types' } }
 ]
-const topics = (...ends) => ends.map((e) => env(e.toUpperCase(), topic(e), 'env'))
+const topics = (...ends) => ends.map((e) => ({ ...env(e.toUpperCase(), topic(e), 'env'), ui: { type: 'none' } }))
 
 // The nodes that every device has: bus -> reader -> page.
 function device (z, ends, panel, panelName, chartHeight) {

@@ -3,6 +3,7 @@
 const crypto = require('node:crypto')
 const fs = require('node:fs')
 const path = require('node:path')
+const { read, write } = require('./files.js')
 
 // ship puts the shipped flow into the user's folder and says what it did.
 //
@@ -16,7 +17,6 @@ function ship (from, userDir) {
 
   const mine = read(flows)
   if (mine === null) {
-    copyIfMissing(path.join(from, 'flows_cred.json'), path.join(userDir, 'flows_cred.json'))
     write(flows, shipped)
     write(mark, sum)
     return 'the shipped flow was installed'
@@ -37,25 +37,5 @@ function ship (from, userDir) {
 }
 
 const digest = (data) => crypto.createHash('sha256').update(data).digest('hex')
-
-function read (file) {
-  try {
-    return fs.readFileSync(file)
-  } catch (err) {
-    if (err.code === 'ENOENT') return null
-    throw err
-  }
-}
-
-// write replaces a file as a whole: a kill leaves the old or the new one.
-function write (file, data) {
-  const temp = `${file}.new`
-  fs.writeFileSync(temp, data)
-  fs.renameSync(temp, file)
-}
-
-function copyIfMissing (from, to) {
-  if (!fs.existsSync(to)) write(to, fs.readFileSync(from))
-}
 
 module.exports = { ship }

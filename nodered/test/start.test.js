@@ -7,6 +7,7 @@ const os = require('node:os')
 const path = require('node:path')
 const { test } = require('node:test')
 const { brokerEnv, secret } = require('../lib/env.js')
+const { keepLogin, open, seal } = require('../lib/login.js')
 const { ship } = require('../lib/ship.js')
 
 const root = path.join(__dirname, '..')
@@ -56,12 +57,10 @@ test('the shipped flow is installed, updated, and never put over an edited one',
   const user = folder(t)
   const publish = (text) => fs.writeFileSync(path.join(from, 'flows.json'), text)
   const mine = () => fs.readFileSync(path.join(user, 'flows.json'), 'utf8')
-  fs.writeFileSync(path.join(from, 'flows_cred.json'), '{}')
 
   publish('one')
   ship(from, user)
   assert.equal(mine(), 'one')
-  assert.ok(fs.existsSync(path.join(user, 'flows_cred.json')))
 
   publish('two')
   ship(from, user)
@@ -76,4 +75,26 @@ test('the shipped flow is installed, updated, and never put over an edited one',
   ship(from, user)
   assert.equal(mine(), 'my own')
   assert.equal(fs.readFileSync(path.join(user, 'flows.shipped.json'), 'utf8'), 'three')
+})
+
+test('the broker node has a login only when there is one, and no secret is written', (t) => {
+  const file = path.join(folder(t), 'flows_cred.json')
+  const all = () => open(JSON.parse(fs.readFileSync(file, 'utf8')), 'key')
+
+  keepLogin(file, 'key', false)
+  assert.ok(!fs.existsSync(file))
+  keepLogin(file, 'key', true)
+  assert.deepEqual(all(), { 'dcs-broker': { user: '${DCS_MQTT_USER}', password: '${DCS_MQTT_PASSWORD}' } })
+
+  fs.writeFileSync(file, JSON.stringify(seal({ ...all(), other: { token: 'x' } }, 'key')))
+  keepLogin(file, 'key', false)
+  assert.deepEqual(all(), { other: { token: 'x' } })
+
+  fs.writeFileSync(file, JSON.stringify(seal({ 'dcs-broker': { user: 'typed' } }, 'key')))
+  keepLogin(file, 'key', false)
+  assert.equal(all()['dcs-broker'].user, 'typed')
+
+  const before = fs.readFileSync(file)
+  keepLogin(file, 'another key', true)
+  assert.deepEqual(fs.readFileSync(file), before)
 })
