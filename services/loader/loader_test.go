@@ -312,11 +312,11 @@ func TestNoRoom(t *testing.T) {
 		r.say("/sensor/a/b", "1", 0)
 	}
 	r.state(wire.Unreachable)
+	for count(t, metrics, "deferred_total", "") == 0 {
+		r.say("/poke/meta", "1") // a round trip through the broker
+	}
 	r.influx.answer(0)
 	r.stored(100)
-	if count(t, metrics, "deferred_total", "") == 0 {
-		t.Error("there was room for all")
-	}
 }
 
 func TestBrokerGoesAndComes(t *testing.T) {

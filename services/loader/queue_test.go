@@ -2,6 +2,8 @@ package main
 
 import (
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"trackerdcs/pkg/bus"
 )
@@ -17,7 +19,9 @@ func pop(q *queue) (message, bool) {
 	}
 }
 
-func TestQueueIsBounded(t *testing.T) {
+func TestQueueIsBounded(t *testing.T) { synctest.Test(t, testQueueIsBounded) }
+
+func testQueueIsBounded(t *testing.T) {
 	payload := make([]byte, 1000)
 	for _, tt := range []struct {
 		name          string
@@ -33,8 +37,12 @@ func TestQueueIsBounded(t *testing.T) {
 		{"bytes, QoS 0", 1000, 10 * (1000 + 2 + perMessage), 0, 5, 95, 0},
 	} {
 		q := newQueue(tt.messages, tt.bytes)
+		began := time.Now()
 		for range 100 {
 			q.put(bus.Message{Topic: "/a", QoS: tt.qos, Payload: payload})
+		}
+		if took := time.Since(began); took != time.Duration(tt.qos)*roomWait {
+			t.Errorf("%s: put waited for %v", tt.name, took) // once, not for each message
 		}
 		messages, bytes, dropped, deferred := q.fill()
 		if messages != tt.want || bytes > tt.bytes || dropped != tt.drops || deferred != tt.defers {
@@ -44,11 +52,7 @@ func TestQueueIsBounded(t *testing.T) {
 			t.Errorf("%s: settles while it is full", tt.name)
 		}
 		last := int64(0)
-		for {
-			m, ok := pop(q)
-			if !ok {
-				break
-			}
+		for m, ok := pop(q); ok; m, ok = pop(q) {
 			if m.arrived <= last {
 				t.Errorf("%s: two messages arrived at %d", tt.name, last)
 			}
@@ -89,4 +93,25 @@ func TestQueueCutsWhatIsTooLarge(t *testing.T) {
 	if m, _ := pop(q); m.length != maxPayload+1 {
 		t.Errorf("length %d", m.length)
 	}
+}
+
+// Where room comes in time, nothing is let go.
+func TestQueueWaitsForRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(10, 1<<22)
+		go func() {
+			for range 100 {
+				q.put(bus.Message{Topic: "/a", QoS: 1})
+			}
+		}()
+		for range 100 {
+			time.Sleep(roomWait - 1)
+			if _, ok := pop(q); !ok {
+				t.Fatal("nothing there")
+			}
+		}
+		if _, _, dropped, deferred := q.fill(); dropped != 0 || deferred != 0 {
+			t.Errorf("%d dropped, %d deferred", dropped, deferred)
+		}
+	})
 }
