@@ -92,6 +92,7 @@ func (m *Machine) effect(t *task, c *channel) (reached bool, code wire.Code, why
 		if t.unsure && !back {
 			return m.notReadBack(t, c.VReq, "V")
 		}
+		code = wire.OK
 		if t.live || c.On == wire.Yes { // a ramp that a trip ended is not done, though the channel is off now
 			code, why = stopped(c)
 		}

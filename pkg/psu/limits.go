@@ -50,7 +50,7 @@ func parseLimit(s string) (int, Limit, error) {
 		v *float64
 	}{{lo, &l.Min}, {hi, &l.Max}} {
 		x, err := strconv.ParseFloat(strings.TrimSpace(b.s), 64)
-		if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
+		if err != nil || math.IsNaN(x) || math.IsInf(x, 0) || strings.ContainsAny(b.s, "xX") {
 			return 0, Limit{}, fmt.Errorf("%q is not a voltage", b.s)
 		}
 		*b.v = x
