@@ -110,7 +110,7 @@ func (c *getCmd) deadlineOf(d *device, began time.Time) time.Time {
 		return began.Add(c.Timeout)
 	case d == nil:
 		return began.Add(statusTime)
-	case d.gone():
+	case d.gone(), d.state.State == "":
 		return began.Add(goneTime)
 	}
 	return began.Add(max(statusTime, d.period()*3/2))
