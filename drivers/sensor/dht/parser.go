@@ -37,6 +37,7 @@ const (
 type parser struct {
 	buf     []byte         // not taken yet: at most a text and a number
 	pending sensor.Reading // a temperature that waits for its humidity; nil when there is none
+	places  int            // how many decimals it has
 	tail    bool           // a value has just ended: its unit and the line end may follow
 	inNoise bool           // the byte before was skipped
 	skipped int            // pieces that were not understood
@@ -106,7 +107,9 @@ func (p *parser) noise(out *[]sensor.Reading) {
 
 // number takes a text with the number behind it. A number is complete when
 // something follows that cannot be part of it: a blank, a line end, a unit, or,
-// where the sketch forgets the line end, the whole next text.
+// where the sketch forgets the line end, the whole text that comes next in the
+// sketch. In that case it has to have as many decimals as the value before,
+// because half a line may have been lost in between.
 func (p *parser) number(out *[]sensor.Reading, text string) bool {
 	rest := bytes.TrimLeft(p.buf[len(text):], " ")
 	if len(p.buf)-len(text)-len(rest) > maxNumber {
@@ -134,13 +137,17 @@ func (p *parser) number(out *[]sensor.Reading, text string) bool {
 		return true
 	}
 	switch c := rest[n]; {
-	case c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '%' || c == 'C' || c == '*' || c == 0xc2 || c == 0xb0:
+	case c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '%' || c == 'C' || c == '*' || c == 0xc2:
 	default:
 		next, more := match(rest[n:])
 		if more {
 			return false
 		}
-		if next == "" {
+		follows := next == temperatureText || next == temperatureError
+		if text == temperatureText {
+			follows = next == humidityText || next == humidityError
+		}
+		if !follows || decimals(rest[:n]) == 0 || p.pending != nil && text == humidityText && decimals(rest[:n]) != p.places {
 			return p.broken(out, text, rest[n:])
 		}
 	}
@@ -150,7 +157,16 @@ func (p *parser) number(out *[]sensor.Reading, text string) bool {
 	}
 	p.buf = rest[n:]
 	p.value(out, text == temperatureText, x, true)
+	if text == temperatureText {
+		p.places = decimals(rest[:n])
+	}
 	return true
+}
+
+// decimals returns how many digits stand behind the point.
+func decimals(number []byte) int {
+	_, fraction, _ := bytes.Cut(number, []byte("."))
+	return len(fraction)
 }
 
 // value reads a decimal number that is in range. A point has digits on both

@@ -120,6 +120,7 @@ func TestGrammar(t *testing.T) {
 			:CONF:RAMP:VOLT? -> 1.00000E0%/s
 			:CONF:RAMP:VOLT 20
 			:CONF:RAMP:VOLT? -> 20.0000E0%/s
+			:READ:RAMP:VOLT? -> 20.0000E0%/s
 			:READ:RAMP:VOLT? (@0-1) -> 200.000E0V/s,200.000E0V/s
 			:CONF:RAMP:VOLT 5%/s
 			:CONF:RAMP:VOLT? -> 5.00000E0%/s

@@ -42,6 +42,7 @@ func rampCommands() []command {
 		get("CONFigure:RAMP:VOLTage:UP", up),
 		set("CONFigure:RAMP:VOLTage:DOWN", channelRamp(false, true)),
 		get("CONFigure:RAMP:VOLTage:DOWN", down),
+		module("READ:RAMP:VOLTage", nil, func(in *Instrument) string { return engineering(in.ramp, 6) + "%/s" }),
 		get("READ:RAMP:VOLTage", up),
 		get("READ:RAMP:VOLTage:MINimum", limit(minRamp)),
 		get("READ:RAMP:VOLTage:MAXimum", limit(maxRamp)),

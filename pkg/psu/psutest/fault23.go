@@ -64,6 +64,8 @@ func fault23Read(t *testing.T, b *bench) {
 			} else {
 				failed++
 				assert.NotErrorIs(t, err, psu.ErrRefused, "%s, answer %d", d.name, k)
+				_, err = in.Read(t.Context(), numbers(in))
+				assert.Error(t, err, "it stays unusable")
 				in.Close()
 				in = b.open(t, p.address())
 			}
