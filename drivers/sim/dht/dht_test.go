@@ -147,6 +147,17 @@ func TestPTYForgetsWhatNobodyReads(t *testing.T) {
 	assert.Equal(t, "fresh\n", text)
 }
 
+func TestPTYDoesNotWaitForWhoDoesNotRead(t *testing.T) {
+	tty, name, err := openTerminal()
+	require.NoError(t, err)
+	defer tty.Close()
+	f, err := os.OpenFile(name, os.O_RDWR|syscall.O_NOCTTY, 0)
+	require.NoError(t, err)
+	defer f.Close()
+	full := make([]byte, 1<<20)
+	assert.ErrorIs(t, tty.write(full), os.ErrDeadlineExceeded)
+}
+
 func TestPTYLeavesAFileAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dht")
 	require.NoError(t, os.WriteFile(path, []byte("mine"), 0o600))

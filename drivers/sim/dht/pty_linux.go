@@ -11,6 +11,9 @@ import (
 // terminal is the board's end of a pseudo-terminal.
 type terminal struct{ master *os.File }
 
+// room is how long a write waits for a reader to make room.
+const room = 100 * time.Millisecond
+
 // openTerminal returns a terminal in raw mode, without echo, and the path of
 // the end that a driver opens.
 func openTerminal() (*terminal, string, error) {
@@ -21,11 +24,30 @@ func openTerminal() (*terminal, string, error) {
 	// The driver's end is closed at once: while nobody has it open, the master
 	// reports a hang-up, and what is printed then is dropped and not kept for later.
 	defer slave.Close()
+	defer master.Close()
 	if err := raw(slave); err != nil {
-		master.Close()
 		return nil, "", err
 	}
-	return &terminal{master}, slave.Name(), nil
+	polled, err := polled(master)
+	if err != nil {
+		return nil, "", err
+	}
+	return &terminal{polled}, slave.Name(), nil
+}
+
+// polled returns the same file without blocking: a write that finds no room obeys
+// a deadline then, and ends when the file is closed.
+func polled(f *os.File) (*os.File, error) {
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	// The order counts: Fd has just made the file blocking, for its duplicate too.
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
 }
 
 // raw is cfmakeraw(3). It holds as long as the master is open.
@@ -60,9 +82,9 @@ func (t *terminal) write(out []byte) error {
 	if err != nil || !open {
 		return err
 	}
-	// Does not hold where the master cannot be polled; then a full buffer blocks
-	// until it is read or the terminal closed, which harms nobody else.
-	_ = t.master.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+	if err := t.master.SetWriteDeadline(time.Now().Add(room)); err != nil {
+		return err
+	}
 	_, err = t.master.Write(out)
 	return err
 }
