@@ -150,7 +150,7 @@ type level struct {
 
 func millivolts(v float64) float64 { return math.Round(v*1e3) / 1e3 }
 
-// tenths of a milliamp below 1 A (0.2 mA steps), milliamps above.
+// milliamps rounds to the steps of the current: 0.2 mA below 1 A, 1 mA above.
 func milliamps(i float64) float64 {
 	if i < 1 {
 		return math.Round(i*5e3) / 5e3

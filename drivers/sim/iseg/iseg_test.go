@@ -374,3 +374,17 @@ func FuzzExecute(f *testing.F) {
 		}
 	})
 }
+
+// One poll of four channels; a driver does it once a second.
+func BenchmarkPoll(b *testing.B) {
+	in, h := bench(Options{Leakage: 4e-8})
+	in.Execute(":VOLT 1000,(@0-3);:VOLT ON,(@0-3)")
+	for b.Loop() {
+		h.Pass(time.Second)
+		for _, ask := range []string{
+			":READ:VOLT? (@0-3)", ":READ:CURR? (@0-3)", ":MEAS:VOLT? (@0-3)", ":MEAS:CURR? (@0-3)", ":READ:CHAN:STAT? (@0-3)",
+		} {
+			in.Execute(ask)
+		}
+	}
+}
