@@ -183,7 +183,7 @@ func DialPort(ctx context.Context, address string) (io.ReadWriteCloser, error) {
 		return nil, fmt.Errorf("open %s: %w", address, err)
 	}
 	if err := port.ResetInputBuffer(); err != nil {
-		port.Close()
+		_ = port.Close()
 		return nil, fmt.Errorf("open %s: discard old input: %w", address, err)
 	}
 	return port, nil

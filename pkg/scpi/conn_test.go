@@ -73,13 +73,13 @@ func TestTheLineIsGivenUp(t *testing.T) {
 	}{
 		"silence":          {func(p *peer) { p.expect("A?\n") }, ErrTimeout},
 		"half an answer":   {func(p *peer) { p.expect("A?\n"); p.say("12.") }, ErrTimeout},
-		"late answer":      {func(p *peer) { p.expect("A?\n"); time.Sleep(3 * time.Second); io.WriteString(p, "1\n") }, ErrTimeout},
+		"late answer":      {func(p *peer) { p.expect("A?\n"); time.Sleep(3 * time.Second); _, _ = io.WriteString(p, "1\n") }, ErrTimeout},
 		"two answers":      {func(p *peer) { p.expect("A?\n"); p.say("1\n2\n") }, ErrOutOfStep},
 		"answer and a bit": {func(p *peer) { p.expect("A?\n"); p.say("1\n2") }, ErrOutOfStep},
 		"unasked":          {func(p *peer) { p.say("1\n") }, ErrOutOfStep},
 		"garbage":          {func(p *peer) { p.expect("A?\n"); p.say("\xff\x81\n") }, ErrGarbled},
 		"control":          {func(p *peer) { p.expect("A?\n"); p.say("1\x002\n") }, ErrGarbled},
-		"without end":      {func(p *peer) { p.expect("A?\n"); io.WriteString(p, strings.Repeat("9", MaxLine+2)) }, ErrGarbled},
+		"without end":      {func(p *peer) { p.expect("A?\n"); _, _ = io.WriteString(p, strings.Repeat("9", MaxLine+2)) }, ErrGarbled},
 		"closed":           {func(p *peer) { p.expect("A?\n"); p.Close() }, io.ErrUnexpectedEOF},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -258,7 +258,7 @@ func TestDialTCP(t *testing.T) {
 			if _, err := in.ReadString('\n'); err != nil {
 				return
 			}
-			io.WriteString(conn, "42\n")
+			_, _ = io.WriteString(conn, "42\n")
 		}
 	}()
 	c, err := Dial(t.Context(), "tcp://"+l.Addr().String(), Options{})
@@ -291,7 +291,7 @@ func TestDialSerial(t *testing.T) {
 				return
 			}
 			if q == "A?\n" {
-				io.WriteString(ptmx, "42\r\n")
+				_, _ = io.WriteString(ptmx, "42\r\n")
 			}
 		}
 	}()

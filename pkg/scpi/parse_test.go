@@ -135,10 +135,10 @@ func FuzzParse(f *testing.F) {
 		if got, err := Numbers(s, 3, "V"); err == nil && len(got) != 3 {
 			t.Fatalf("%q gave %d numbers", s, len(got))
 		}
-		Registers(s, 2)
-		Bool(s)
-		ParseIdentity(s)
-		ParseError(s)
-		CheckAddress(s)
+		_, _ = Registers(s, 2)
+		_, _ = Bool(s)
+		_, _ = ParseIdentity(s)
+		_, _, _ = ParseError(s)
+		_ = CheckAddress(s)
 	})
 }

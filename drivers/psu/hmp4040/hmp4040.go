@@ -55,7 +55,7 @@ func open(ctx context.Context, address string, o scpi.Options) (psu.Instrument, 
 	}
 	s, err := start(ctx, conn)
 	if err != nil {
-		conn.Close()
+		_ = conn.Close()
 		return nil, fmt.Errorf("hmp4040: open %s: %w", address, err)
 	}
 	return s, nil

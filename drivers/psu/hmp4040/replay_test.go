@@ -343,8 +343,8 @@ func FuzzReplies(f *testing.F) {
 				}
 			}
 		}
-		s.SetVoltage(context.Background(), 1, 5)
-		s.Switch(context.Background(), 1, true)
-		s.ClearTrip(context.Background(), 1)
+		_ = s.SetVoltage(context.Background(), 1, 5)
+		_ = s.Switch(context.Background(), 1, true)
+		_ = s.ClearTrip(context.Background(), 1)
 	})
 }

@@ -68,7 +68,7 @@ func open(ctx context.Context, address string, o scpi.Options) (psu.Instrument, 
 	}
 	s, err := start(ctx, conn)
 	if err != nil {
-		conn.Close()
+		_ = conn.Close()
 		return nil, fmt.Errorf("iseg: open %s: %w", address, err)
 	}
 	return s, nil

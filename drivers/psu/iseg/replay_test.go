@@ -377,9 +377,9 @@ func FuzzReplies(f *testing.F) {
 				}
 			}
 		}
-		s.SetVoltage(context.Background(), 0, 5)
-		s.SetCommonRamp(context.Background(), 5)
-		s.Switch(context.Background(), 0, true)
-		s.ClearTrip(context.Background(), 0)
+		_ = s.SetVoltage(context.Background(), 0, 5)
+		_ = s.SetCommonRamp(context.Background(), 5)
+		_ = s.Switch(context.Background(), 0, true)
+		_ = s.ClearTrip(context.Background(), 0)
 	})
 }

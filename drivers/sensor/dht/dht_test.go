@@ -24,11 +24,11 @@ func TestReadPairs(t *testing.T) {
 		s := New(near)
 		defer s.Close()
 		go func() {
-			io.WriteString(far, "####\nTemperature: 21.30\nHumi")
+			_, _ = io.WriteString(far, "####\nTemperature: 21.30\nHumi")
 			time.Sleep(10 * time.Millisecond)
-			io.WriteString(far, "dity: 40.20")
+			_, _ = io.WriteString(far, "dity: 40.20")
 			time.Sleep(2 * time.Second)
-			io.WriteString(far, "Temperature: 21.40\nHumidity: 40.30\n")
+			_, _ = io.WriteString(far, "Temperature: 21.40\nHumidity: 40.30\n")
 		}()
 		start := time.Now()
 		got, err := s.Read(t.Context())
@@ -54,10 +54,10 @@ func TestReadGivesNothingStale(t *testing.T) {
 		s := New(near)
 		defer s.Close()
 		for range 100 {
-			io.WriteString(far, "Temperature: 1.00\nHumidity: 40.00\n")
+			_, _ = io.WriteString(far, "Temperature: 1.00\nHumidity: 40.00\n")
 		}
 		time.Sleep(maxAge)
-		io.WriteString(far, "Temperature: 2.00\nHumidity: 40.00\nTemperature: 3.00\nHumidity: 40.00\n")
+		_, _ = io.WriteString(far, "Temperature: 2.00\nHumidity: 40.00\nTemperature: 3.00\nHumidity: 40.00\n")
 		for _, want := range []float64{2, 3} {
 			got, err := s.Read(t.Context())
 			require.NoError(t, err)
@@ -70,7 +70,7 @@ func TestReadEndsWithTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
 		s := New(near)
-		io.WriteString(far, "Temperature: 21.30\nHumidity: 40.20\nTemperature: 99")
+		_, _ = io.WriteString(far, "Temperature: 21.30\nHumidity: 40.20\nTemperature: 99")
 		far.Close()
 		got, err := s.Read(t.Context())
 		require.NoError(t, err, "what came before is kept")
@@ -90,7 +90,7 @@ func TestOpenTCP(t *testing.T) {
 	go func() {
 		conn, err := l.Accept()
 		if err == nil {
-			io.WriteString(conn, "Temperature: 21.30\nHumidity: 40.20\n")
+			_, _ = io.WriteString(conn, "Temperature: 21.30\nHumidity: 40.20\n")
 		}
 	}()
 	s, err := Open(t.Context(), "tcp://"+l.Addr().String())

@@ -66,7 +66,7 @@ func fault23Read(t *testing.T, b *bench) {
 				assert.NotErrorIs(t, err, psu.ErrRefused, "%s, answer %d", d.name, k)
 				_, err = in.Read(t.Context(), numbers(in))
 				assert.Error(t, err, "it stays unusable")
-				in.Close()
+				_ = in.Close()
 				in = b.open(t, p.address())
 			}
 			b.right(t, in, read(t, in))
@@ -99,7 +99,7 @@ func fault23Write(t *testing.T, b *bench) {
 			done := err == nil
 			if err != nil {
 				assert.NotErrorIs(t, err, psu.ErrRefused, "%s, answer %d", d.name, k)
-				in.Close()
+				_ = in.Close()
 				in = b.open(t, p.address())
 			}
 			for i, r := range read(t, in) {

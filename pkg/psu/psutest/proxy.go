@@ -100,9 +100,9 @@ func (p *proxy) serve() {
 		p.late = nil
 		p.mu.Unlock()
 		if len(late) > 0 {
-			down.Write(late)
+			_, _ = down.Write(late) // an error shows at the next line
 		}
-		p.wg.Go(func() { io.Copy(up, down); up.Close() })
+		p.wg.Go(func() { _, _ = io.Copy(up, down); up.Close() })
 		p.wg.Go(func() { p.answer(down, up); down.Close(); up.Close() })
 	}
 }
