@@ -56,6 +56,15 @@ func (c *config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// shownURL is InfluxDB's address as it may be shown to everyone.
+func (c *config) shownURL() string {
+	u, err := url.Parse(c.InfluxURL)
+	if err != nil {
+		return "DCS_INFLUX_URL"
+	}
+	return u.Redacted()
+}
+
 // token reads the token anew each time: one that was replaced is taken without
 // a restart.
 func (c *config) token() (string, error) {

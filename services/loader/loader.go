@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"trackerdcs/pkg/service"
@@ -160,7 +161,7 @@ func (l *loader) refuse(m *message, line []byte, reason error) {
 	l.metrics.refused.Inc()
 	if more, ok := l.refusedLog.now(time.Now()); ok {
 		l.log.Error("InfluxDB refuses a line", "topic", m.Topic, "reason", reason,
-			"line", string(line[:min(len(line), 512)]), "unlogged", more)
+			"line", strings.TrimSpace(string(line[:min(len(line), 512)])), "unlogged", more)
 	}
 }
 

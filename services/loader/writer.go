@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -86,9 +87,13 @@ func (a *influx) Close() { a.client.Close() }
 func (a *influx) explain(err error) string {
 	bucket := fmt.Sprintf("bucket %q of organisation %q", a.cfg.InfluxBucket, a.cfg.InfluxOrg)
 	said := strings.TrimSpace(err.Error())
+	var u *url.Error
+	if errors.As(err, &u) {
+		said = u.Err.Error() // without the address of the request
+	}
 	switch statusOf(err) {
 	case 0:
-		return fmt.Sprintf("InfluxDB does not answer: %s", said)
+		return fmt.Sprintf("InfluxDB does not answer at %s: %s", a.cfg.shownURL(), said)
 	case http.StatusUnauthorized:
 		return fmt.Sprintf("InfluxDB refuses the login (%s): check DCS_INFLUX_TOKEN_FILE", said)
 	case http.StatusForbidden:

@@ -359,7 +359,7 @@ func TestInfluxWithoutAnswer(t *testing.T) {
 	for name, err := range map[string]error{"hangs": hangs, "breaks off": breaks, "is gone": gone} {
 		if err == nil || statusOf(err) != 0 {
 			t.Errorf("%s: %v", name, err)
-		} else if said := newInflux(cfg).explain(err); !strings.HasPrefix(said, "InfluxDB does not answer: ") {
+		} else if said := newInflux(cfg).explain(err); !strings.HasPrefix(said, "InfluxDB does not answer at "+f.URL+": ") || strings.Contains(said, "/api/") {
 			t.Errorf("%s: %s", name, said)
 		}
 	}
