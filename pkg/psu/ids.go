@@ -30,10 +30,16 @@ func newIDBook() *idBook {
 	return &idBook{byID: make(map[string]*idEntry), ring: make([]string, keptIDs)}
 }
 
+// past reports whether the id may be forgotten: never while its command is on
+// its way, or that would have two ends.
+func (e *idEntry) past(now time.Time) bool {
+	return e.ack.Final() && now.Sub(e.touched) > keptFor
+}
+
 // find looks an id up that is not too old.
 func (b *idBook) find(now time.Time, id string) *idEntry {
 	e := b.byID[id]
-	if e == nil || now.Sub(e.touched) > keptFor {
+	if e == nil || e.past(now) {
 		return nil
 	}
 	return e
@@ -42,7 +48,7 @@ func (b *idBook) find(now time.Time, id string) *idEntry {
 // note keeps the latest ack of an id; the first also what the command was.
 func (b *idBook) note(now time.Time, id, content string, ack wire.Ack) {
 	if e := b.byID[id]; e != nil {
-		if now.Sub(e.touched) <= keptFor {
+		if !e.past(now) {
 			e.ack, e.touched = ack, now
 			return
 		}

@@ -122,6 +122,8 @@ func TestRule5Repeats(t *testing.T) {
 		{name: "malformed", do: "a: setv/0 \"x\"; a: setv/0 \"x\"; a: setv/0 \"y\"", acks: "a rejected BAD_VALUE; a rejected BAD_VALUE; a rejected DUPLICATE"},
 		{name: "after ten minutes", do: "a: switch/0 off; sleep 10m; a: switch/0 off; sleep 10m; sleep 1s; a: switch/0 off",
 			acks: "a accepted; a done; a done; a accepted; a done", writes: "switch/0 off; switch/0 off"},
+		{name: "after ten minutes of a ramp", do: "ramp/0 1; o: switch/0 on; a: setv/0 1000; wait 11m; a: setv/0 1000; wait 6m",
+			acks: "b00-1 accepted; b00-1 done; o accepted; o done; a accepted; a accepted; a done", writes: "ramp/0 1; switch/0 on; setv/0 1000"},
 		{name: "of a switch off while unreachable", do: "a: switch/0 off; gone; a: switch/0 off", acks: "a accepted; a done; a done", writes: "switch/0 off"},
 	})
 }
@@ -144,7 +146,7 @@ func TestRule5KnowsTheLastThousand(t *testing.T) {
 
 func TestRule5AnIDUsedAgainIsNew(t *testing.T) {
 	b := newIDBook()
-	b.note(noon, "a", "1", wire.Ack{})
+	b.note(noon, "a", "1", wire.Ack{Phase: wire.Done})
 	for i := range keptIDs / 2 {
 		b.note(noon, fmt.Sprint(i), "", wire.Ack{})
 	}
