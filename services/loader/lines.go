@@ -225,7 +225,7 @@ func (p *point) takeNumber(v value) {
 }
 
 func isInteger(raw []byte) bool {
-	return len(raw) < 10 && raw[0] != '-' && bytes.IndexAny(raw, ".eE") < 0
+	return len(raw) < 10 && raw[0] != '-' && !bytes.ContainsAny(raw, ".eE")
 }
 
 // takeReading takes the value of a foreign sensor, as a number or as a text
@@ -251,7 +251,7 @@ func (e *encoder) number(p *point, key []byte, v value) {
 	switch v.token {
 	case number:
 		verbatim := len(v.raw) <= 24
-		if !verbatim || bytes.IndexAny(v.raw, "eE") >= 0 {
+		if !verbatim || bytes.ContainsAny(v.raw, "eE") {
 			x, err := strconv.ParseFloat(string(v.raw), 64)
 			if err != nil || math.Abs(x) >= wire.Overflow {
 				return
