@@ -280,7 +280,7 @@ func (m *Machine) readback(t *task) wire.Value {
 
 func (m *Machine) ack(now time.Time, t *task, phase string, code wire.Code, message string) wire.Ack {
 	return wire.Ack{
-		Time: now.UTC().Round(0).Truncate(time.Microsecond), Boot: m.cfg.Boot,
+		Time: m.ackTimes.Next(now), Boot: m.cfg.Boot,
 		ID: t.cmd.ID, Op: wire.Echo(t.cmd.Op), Channel: t.cmd.Channel, Value: t.cmd.Value(), User: t.cmd.User,
 		Phase: phase, Code: code, Message: message,
 	}

@@ -37,8 +37,9 @@ type Machine struct {
 	saving   []*task // lock and unlock, until they are on disk
 	locks    map[int]Lock
 	ids      *idBook
-	made     int // ids made up
-	stamper  wire.Stamper
+	made     int          // ids made up
+	stamper  wire.Stamper // of readings
+	ackTimes wire.Stamper // no two acks have the same time: the archive tells them apart by it
 }
 
 // Config is what a machine starts from.

@@ -208,10 +208,10 @@ func (m *Machine) judgeOn(c *channel, target wire.Value) (wire.Code, string, wir
 	switch {
 	case !target.Valid:
 		return wire.CodeUnreachable, fmt.Sprintf("the instrument does not tell the setpoint of channel %d", n), wire.Value{}
-	case c.Trip == wire.Yes:
-		return wire.Tripped, fmt.Sprintf("channel %d has tripped (its target is %g V): clear the trip first", n, target.V), wire.Value{}
 	case c.Interlock == wire.Yes:
 		return wire.Interlocked, fmt.Sprintf("the interlock of channel %d is open (its target is %g V)", n, target.V), wire.Value{}
+	case c.Trip == wire.Yes:
+		return wire.Tripped, fmt.Sprintf("channel %d has tripped (its target is %g V): clear the trip first", n, target.V), wire.Value{}
 	}
 	if l := m.limit(c); !l.has(target.V, m.info.Resolution.Volts) {
 		return wire.OutOfRange, fmt.Sprintf("the target %g V of channel %d is out of range: %s", target.V, n, l.text("V")), l.closest(target.V)

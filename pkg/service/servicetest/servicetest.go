@@ -2,9 +2,12 @@
 package servicetest
 
 import (
+	"log/slog"
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"trackerdcs/pkg/service"
 )
@@ -37,5 +40,17 @@ func README(t *testing.T, cfg service.Settings, file string) {
 	}
 	if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Env is what a program is given, with a data folder of the test's own and its
+// log in the test's output.
+func Env(t testing.TB, program, name string) *service.Env {
+	t.Helper()
+	return &service.Env{
+		Program: program, Name: name, Boot: service.NewBoot(), DataDir: t.TempDir(),
+		Log:     slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Metrics: prometheus.NewRegistry(),
+		Health:  &service.Health{},
 	}
 }

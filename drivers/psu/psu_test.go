@@ -1,0 +1,267 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	simhmp "trackerdcs/drivers/sim/hmp4040"
+	simiseg "trackerdcs/drivers/sim/iseg"
+	"trackerdcs/pkg/bus"
+	"trackerdcs/pkg/bus/bustest"
+	"trackerdcs/pkg/device"
+	"trackerdcs/pkg/psu"
+	"trackerdcs/pkg/service"
+	"trackerdcs/pkg/service/servicetest"
+	"trackerdcs/pkg/wire"
+	"trackerdcs/services/broker/brokertest"
+)
+
+func TestREADME(t *testing.T) { servicetest.README(t, &config{}, "README.md") }
+
+// bench is a supply, its driver and somebody who listens.
+type bench struct {
+	t *testing.T
+	*bustest.Listener
+	broker  *brokertest.Broker
+	address string
+	dataDir string
+	cfg     config
+	stop    func() // ends the driver
+}
+
+// server is what simulators have in common.
+type server interface {
+	Serve(ctx context.Context, l net.Listener) error
+}
+
+func serve(t *testing.T, s server) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- s.Serve(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
+	return "tcp://" + l.Addr().String()
+}
+
+func newBench(t *testing.T, dev, model string, s server) *bench {
+	broker := brokertest.New(t, brokerOptions)
+	b := &bench{t: t, broker: broker, address: serve(t, s), dataDir: t.TempDir()}
+	b.cfg = config{Settings: device.Settings{
+		Device: service.Device{Device: dev}, Bus: service.Bus{Broker: broker.URL()},
+		Model: model, Address: b.address, Period: 100 * time.Millisecond, Backlog: time.Hour,
+	}}
+	b.Listener = bustest.Listen(t, broker.URL(), "/"+dev+"/#")
+	return b
+}
+
+// start starts the driver and waits until it is ready.
+func (b *bench) start() *service.Env {
+	b.t.Helper()
+	env := servicetest.Env(b.t, "psu", b.cfg.Device.Device)
+	env.DataDir = b.dataDir
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	mark := b.Mark()
+	go func() { ended <- run(ctx, env, &b.cfg) }()
+	stopped := false
+	b.stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		require.NoError(b.t, <-ended)
+	}
+	b.t.Cleanup(b.stop)
+	b.awaitState(mark, wire.Ready, env.Boot)
+	return env
+}
+
+func (b *bench) awaitState(mark int, state, boot string) bus.Message {
+	b.t.Helper()
+	return b.Await(mark, "state "+state, func(m bus.Message) bool {
+		var s wire.State
+		return strings.HasSuffix(m.Topic, "/state") && json.Unmarshal(m.Payload, &s) == nil && s.State == state && s.Boot == boot
+	})
+}
+
+// command sends a plain command and returns its acks, up to the final one.
+func (b *bench) command(op, channel, payload string) []wire.Ack {
+	b.t.Helper()
+	mark := b.Mark()
+	dev := b.cfg.Device.Device
+	b.Say("/"+dev+"/cmd/"+op+"/"+channel, payload)
+	var acks []wire.Ack
+	id := ""
+	b.Await(mark, "the final ack of "+op+" "+payload, func(m bus.Message) bool {
+		var a wire.Ack
+		if m.Topic != "/"+dev+"/ack" || json.Unmarshal(m.Payload, &a) != nil || id != "" && a.ID != id || a.Op != op {
+			return false
+		}
+		id = a.ID
+		acks = append(acks, a)
+		return a.Final()
+	})
+	return acks
+}
+
+func (b *bench) awaitChannel(mark int, what string, n int, wanted func(wire.Channel) bool) wire.Channel {
+	b.t.Helper()
+	var found wire.Channel
+	b.Await(mark, what, func(m bus.Message) bool {
+		var list []wire.Channel
+		if !strings.HasSuffix(m.Topic, "/status") || json.Unmarshal(m.Payload, &list) != nil {
+			return false
+		}
+		for _, c := range list {
+			if c.Number == n && wanted(c) {
+				found = c
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+func fastHV() *simiseg.Instrument { return simiseg.New(simiseg.Options{Ramp: 500}) }
+
+func last(acks []wire.Ack) wire.Ack { return acks[len(acks)-1] }
+
+func TestCommandsOverTheBus(t *testing.T) {
+	hv := fastHV()
+	b := newBench(t, "hv", "iseg", hv)
+	env := b.start()
+
+	acks := b.command("setv", "0", "100.")
+	require.Len(t, acks, 2)
+	assert.Equal(t, wire.Accepted, acks[0].Phase)
+	assert.Equal(t, wire.Done, acks[1].Phase)
+	assert.Equal(t, env.Boot, acks[1].Boot)
+	assert.Equal(t, 100.0, acks[1].Value)
+
+	mark := b.Mark()
+	acks = b.command("switch", "0", "on")
+	assert.Equal(t, wire.Done, last(acks).Phase)
+	assert.Contains(t, acks[0].Message, "100 V", "the ack of switch on names the target")
+	assert.InDelta(t, 100, last(acks).Readback.V, 1)
+	b.awaitChannel(mark, "the voltage rising", 0, func(c wire.Channel) bool { return c.VMon.V > 5 && c.VMon.V < 95 })
+	b.awaitChannel(mark, "the voltage there", 0, func(c wire.Channel) bool { return c.On == wire.Yes && c.VMon.V > 99 })
+
+	a := last(b.command("setv", "0", "1e9"))
+	assert.Equal(t, wire.OutOfRange, a.Code)
+	assert.Equal(t, wire.Known(1000), a.Closest)
+	assert.Equal(t, wire.NoChannel, last(b.command("setv", "7", "1")).Code)
+	assert.Equal(t, wire.BadOp, last(b.command("explode", "0", "1")).Code)
+	assert.Equal(t, wire.Done, last(b.command("switch", "all", "off")).Phase)
+	assert.False(t, hv.Channel(0).On)
+}
+
+func TestStatusCarriesSeqAndTime(t *testing.T) {
+	b := newBench(t, "hv", "iseg", fastHV())
+	b.start()
+	b.awaitChannel(0, "the fifth status", 0, func(c wire.Channel) bool { return c.Seq >= 5 })
+	var before wire.Channel
+	for i, m := range b.Heard("/hv/status") {
+		var list []wire.Channel
+		require.NoError(t, json.Unmarshal(m.Payload, &list))
+		require.Len(t, list, 4)
+		if i > 0 {
+			assert.Equal(t, before.Seq+1, list[0].Seq)
+			assert.True(t, list[0].Time.After(before.Time))
+		}
+		before = list[0]
+	}
+	var meta wire.Meta
+	require.NoError(t, json.Unmarshal(b.Heard("/hv/meta")[0].Payload, &meta))
+	assert.Equal(t, wire.KindPSU, meta.Kind)
+	assert.Len(t, meta.Channels, 4)
+}
+
+// The original reported a channel 0 that an HMP4040 has not.
+func TestChannelsAreTheInstrumentsOwn(t *testing.T) {
+	b := newBench(t, "lv", "hmp4040", simhmp.New(simhmp.Options{}))
+	b.cfg.PadChannels = true
+	b.start()
+	m := b.Await(0, "a status", func(m bus.Message) bool { return m.Topic == "/lv/status" })
+	var list []map[string]any
+	require.NoError(t, json.Unmarshal(m.Payload, &list))
+	require.Len(t, list, 5)
+	assert.Equal(t, map[string]any{"number": 0.0, "on": 0.0, "vreq": 0.0}, list[0], "padded and inert")
+	assert.Equal(t, 1.0, list[1]["number"])
+	assert.Contains(t, list[1], "imon", "the original threw the measured current away")
+	assert.Equal(t, wire.NoChannel, last(b.command("setv", "0", "1")).Code)
+	assert.Equal(t, wire.BadOp, last(b.command("ramp", "1", "1")).Code, "an HMP4040 has no ramp")
+}
+
+func TestReplayAfterABreak(t *testing.T) {
+	b := newBench(t, "hv", "iseg", fastHV())
+	env := b.start()
+	b.awaitChannel(0, "some statuses", 0, func(c wire.Channel) bool { return c.Seq >= 3 })
+	mark := b.Mark()
+	b.broker.DropClients()
+	b.Await(mark, "a replay", func(m bus.Message) bool { return m.Topic == "/hv/replay" })
+	b.awaitChannel(mark, "a status after the break", 0, func(c wire.Channel) bool { return c.Boot == env.Boot })
+	b.Await(mark, "the replay of all that was said", func(bus.Message) bool { return b.complete(env.Boot) })
+}
+
+// complete reports whether no seq is missing between the first and the last.
+func (b *bench) complete(boot string) bool {
+	seen := make(map[uint64]bool)
+	top := uint64(0)
+	for _, m := range append(b.Heard("/hv/status"), b.Heard("/hv/replay")...) {
+		var list []wire.Channel
+		if json.Unmarshal(m.Payload, &list) == nil && list[0].Boot == boot {
+			seen[list[0].Seq] = true
+			top = max(top, list[0].Seq)
+		}
+	}
+	return uint64(len(seen)) == top
+}
+
+func TestLocksOutliveARestart(t *testing.T) {
+	hv := fastHV()
+	b := newBench(t, "hv", "iseg", hv)
+	b.start()
+	assert.Equal(t, wire.Done, last(b.command("lock", "1", `{"reason":"hands inside","user":"alice"}`)).Phase)
+	b.stop()
+	b.start()
+	a := last(b.command("setv", "1", "10"))
+	assert.Equal(t, wire.Locked, a.Code)
+	assert.Contains(t, a.Message, "alice")
+	assert.Equal(t, wire.Done, last(b.command("switch", "1", "off")).Phase, "off is never locked")
+	b.awaitChannel(0, "the lock in the status", 1, func(c wire.Channel) bool { return c.Locked == wire.Yes })
+	assert.Equal(t, wire.Done, last(b.command("unlock", "1", "{}")).Phase)
+	assert.Equal(t, wire.Done, last(b.command("setv", "1", "10")).Phase)
+}
+
+func TestSecondDriverWithTheSameNameIsToldAway(t *testing.T) {
+	b := newBench(t, "hv", "iseg", fastHV())
+	env := b.start()
+	mark := b.Mark()
+	b.Say("/hv/state", `{"state":"lost","boot":"old"}`)
+	b.awaitState(mark, wire.Ready, env.Boot)
+}
+
+func TestConfigNamesEveryWrongSetting(t *testing.T) {
+	c := config{Settings: device.Settings{Model: "hmp", Period: time.Nanosecond, Bus: service.Bus{Broker: "localhost"}}}
+	err := c.Validate()
+	for _, want := range []string{"DCS_MODEL", "hmp4040, iseg", "DCS_PERIOD", "DCS_BROKER", "DCS_ADDRESS"} {
+		assert.ErrorContains(t, err, want)
+	}
+	for text, want := range map[string]string{"x=1:2": "not a channel", "1=5": "channel=min:max", "1=5:1": "above", "1=0:1,1=0:2": "already", "1=a:b": "not a voltage"} {
+		var l psu.Limits
+		assert.ErrorContains(t, l.UnmarshalText([]byte(text)), want, text)
+	}
+}
