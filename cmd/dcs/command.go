@@ -131,6 +131,7 @@ type waiter struct {
 	boot     string // of the driver that accepted
 	state    string // the device's, empty while it has said none
 	problem  string
+	away     bool             // the broker is
 	lost     <-chan time.Time // runs while the driver is lost
 	ask      <-chan time.Time // when to ask again after a break of our own
 }
@@ -192,11 +193,15 @@ func (w *waiter) send() {
 func (w *waiter) take(e event) (end bool, err error) {
 	switch {
 	case e.lost != nil:
-		w.con.notef("lost the broker (%v): waiting for it", e.lost)
+		if !w.away {
+			w.con.notef("lost the broker (%v): waiting for it", e.lost)
+		}
+		w.away = true
 	case e.msg.Topic == "":
 		// Answers may have passed while the broker was away. The same id gets its
 		// latest answer again. Asked once the command has expired, a driver that
 		// does not know the id cannot execute it a second time.
+		w.away = false
 		w.ask = time.After(time.Until(w.cmd.Expires.Add(expirySlack)))
 	case e.msg.Topic == w.flags.Root.State(w.to.device):
 		return w.takeState(e.msg.Payload)

@@ -106,6 +106,7 @@ func TestJSONAcks(t *testing.T) {
 }
 
 func TestNoAnswer(t *testing.T) {
+	t.Parallel()
 	broker := brokertest.Start(t)
 	newFake(t, broker, "hv").saysState(wire.Lost, "")
 	con, out, errs := printed()
@@ -118,6 +119,7 @@ func TestNoAnswer(t *testing.T) {
 }
 
 func TestNoLastWord(t *testing.T) {
+	t.Parallel()
 	broker := brokertest.Start(t)
 	newFake(t, broker, "hv").answers(accepted)
 	con, _, errs := printed()

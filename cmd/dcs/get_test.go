@@ -76,6 +76,7 @@ func TestGet(t *testing.T) {
 }
 
 func TestGetNothing(t *testing.T) {
+	t.Parallel()
 	broker := brokertest.Start(t)
 	hv := newFake(t, broker, "hv")
 	hv.saysState(wire.Unreachable, "no route")
