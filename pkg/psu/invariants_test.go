@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ type walker struct {
 	written map[int]wire.Value // setpoint written since then
 	pending *Write
 	locked  map[int]bool
+	readAt  map[int]int // the event with which a channel was read
 
 	seq      int                 // of the command received last
 	open     map[string]*walked  // accepted, without an end
@@ -51,6 +53,7 @@ type walked struct {
 	channels []int
 	expires  time.Time
 	wrote    map[int]int
+	wroteAt  map[int]int // the event
 	lost     bool
 }
 
@@ -89,7 +92,7 @@ func newWalker(mode byte) *walker {
 	w := &walker{
 		supply: newSupply(), now: noon, mode: mode,
 		limits: Limits{0: {0, 500}, 1: {-10, 120}},
-		read1:  make(map[int]Reading), fresh: make(map[int]bool), written: make(map[int]wire.Value), locked: make(map[int]bool),
+		read1:  make(map[int]Reading), fresh: make(map[int]bool), written: make(map[int]wire.Value), locked: make(map[int]bool), readAt: make(map[int]int),
 		open: make(map[string]*walked), acked: make(map[string]wire.Ack), known: make(map[string]Received), ackedAt: make(map[string]time.Time),
 		lastByOp: make(map[string]int),
 		figures:  walkFigures{codes: make(map[wire.Code]int)},
@@ -158,6 +161,7 @@ func (w *walker) before(ev any) {
 		for _, r := range ev.Readings {
 			w.read1[r.Number], w.fresh[r.Number] = r, true
 			delete(w.written, r.Number)
+			w.readAt[r.Number] = w.figures.events
 		}
 	case Received:
 		w.seq++
@@ -276,7 +280,7 @@ func (w *walker) checkFirst(ev Received, a wire.Ack) error {
 }
 
 func (w *walker) checkAccepted(a wire.Ack, c wire.Command) error {
-	o := &walked{seq: w.seq, op: c.Op, word: c.Word, expires: c.Expires, wrote: make(map[int]int)}
+	o := &walked{seq: w.seq, op: c.Op, word: c.Word, expires: c.Expires, wrote: make(map[int]int), wroteAt: make(map[int]int)}
 	for n := range w.supply.channels {
 		if c.Channel.Kind == wire.AllChannels || c.Channel.Number == n {
 			o.channels = append(o.channels, n)
@@ -319,6 +323,9 @@ func (w *walker) checkFinal(a wire.Ack) error {
 		if _, ok := w.known[by]; !ok || by == a.ID || a.Code != wire.OK {
 			return fmt.Errorf("%s does not say by whom: %q", ackText(a), a.Message)
 		}
+		if o := w.known[by].Command; c.isOff() && len(c.channels) > 1 && o.Word == wire.Off && o.Channel.Kind != wire.AllChannels {
+			return fmt.Errorf("the off of all %s is superseded by that of one channel", a.ID)
+		}
 	case wire.Done:
 		w.figures.done++
 		if len(c.wrote) == 0 && c.op == wire.SetV {
@@ -343,6 +350,9 @@ func (w *walker) checkDone(a wire.Ack, c *walked) error {
 	for _, n := range c.channels {
 		r := w.read1[n]
 		ok := true
+		if c.wrote[n] > 0 && w.readAt[n] <= c.wroteAt[n] {
+			return fmt.Errorf("%s, and channel %d has not been read since it was written", ackText(a), n)
+		}
 		switch {
 		case c.op == wire.SetV:
 			ok = math.Abs(r.VReq.V-value) <= 0.0101 && (r.On == wire.No || math.Abs(r.VMon.V-value) <= 0.5101)
@@ -377,6 +387,8 @@ func (w *walker) checkWrite(p Write) error {
 		return fmt.Errorf("its command %s was not accepted or has ended", id)
 	case p.Op != c.op || p.Op == wire.Switch && p.On == c.isOff():
 		return fmt.Errorf("its command %s is a %s %s", id, c.op, c.word)
+	case !c.isOff() && slices.ContainsFunc(w.m.queue, (*task).isOff):
+		return errors.New("a switch off waits")
 	case c.lost:
 		return fmt.Errorf("the outcome of %s was unknown: it is repeated", id)
 	case !c.isOff() && len(c.wrote) == 0 && !c.expires.IsZero() && w.now.After(c.expires):
@@ -397,6 +409,7 @@ func (w *walker) checkWrite(p Write) error {
 func (w *walker) checkChannel(p Write, c *walked, n int) error {
 	place := fmt.Sprint(p.Op, p.On, n)
 	c.wrote[n]++
+	c.wroteAt[n] = w.figures.events
 	switch {
 	case c.wrote[n] > 1:
 		return errors.New("it is written twice")

@@ -49,6 +49,7 @@ func TestRule2RetainedIsRefused(t *testing.T) {
 		{name: "plain", do: "retained setv/0 100", acks: "b00-1 rejected RETAINED", says: "retain flag"},
 		{name: "with an id", do: "retained a: setv/0 100", acks: "a rejected RETAINED"},
 		{name: "off too", do: "retained a: switch/0 off", acks: "a rejected RETAINED"},
+		{name: "clear and unlock too", do: "retained a: clear/0; retained b: unlock/0", acks: "a rejected RETAINED; b rejected RETAINED"},
 		{name: "malformed", do: "retained setv/0 nan", acks: "b00-1 rejected RETAINED"},
 		{name: "unknown op", do: "retained boil/0 1", acks: "b00-1 rejected RETAINED"},
 		{name: "cleared from the broker", do: "retained setv/0 "},
@@ -224,8 +225,8 @@ func TestRule6EqualSetVJoins(t *testing.T) {
 		{name: "not one that an off has cut", do: "hold; a: setv/0 100; o: switch/0 off; c: setv/0 100; go",
 			acks: "a accepted; o accepted; c accepted; a superseded; o done; c done", writes: "setv/0 100; switch/0 off; setv/0 100"},
 		{name: "done only by a reading from after the writes",
-			do:   "knob 0 50; a: switch/0 on; wait 6s; blind; hold; o: switch/0 off; n: switch/0 on; next; next; b: setv/0 50; read",
-			acks: "a accepted; a done; o accepted; n accepted; o superseded; b accepted; n done; b done", writes: "switch/0 on; switch/0 off; switch/0 on"},
+			do:   "knob 0 50; a: switch/0 on; wait 6s; blind; hold; o: switch/0 off; n: switch/0 on; next; next; b: setv/0 50; trip 0; read",
+			acks: "a accepted; a done; o accepted; n accepted; o superseded; b accepted; n failed TRIPPED; b failed TRIPPED", writes: "switch/0 on; switch/0 off; switch/0 on"},
 	})
 }
 
@@ -277,6 +278,9 @@ func TestRule8SwitchOn(t *testing.T) {
 		{name: "the good one is refused", machine: limits(map[int]Limit{0: {0, 500}}),
 			do:   "knob 0 600; read; hold; b: setv/0 5; a: switch/0 on; refuse",
 			acks: "b accepted; a accepted; b failed HARDWARE; a failed OUT_OF_RANGE closest=500", writes: "setv/0 5", says: "target 600 V"},
+		{name: "the limit narrowed while it waited, a good one comes after it",
+			do:   "knob 0 80; read; hold; z: seti/1 0.002; a: switch/0 on; b: setv/0 5; max 0 50; read; go",
+			acks: "z accepted; a accepted; b accepted; a failed OUT_OF_RANGE closest=50; b done; z done", writes: "seti/1 0.002; setv/0 5"},
 		{name: "another target than was told", do: "knob 0 6; read; hold; b: setv/0 5; a: switch/0 on; refuse",
 			acks: "b accepted; a accepted; b failed HARDWARE; a failed HARDWARE", writes: "setv/0 5", says: "the target is 6 V, and was to be 5 V"},
 		{name: "the knob was turned while it waited", do: "hold; z: seti/0 0.002; a: switch/0 on; knob 0 900; break; go; back",
@@ -315,6 +319,8 @@ func TestRule9Busy(t *testing.T) {
 	assert.Equal(t, []string{"w accepted", "v superseded", "j superseded"}, g.ackTexts()[before:])
 	assert.Equal(t, "l accepted", do("l: lock/2 why"), "it does not wait")
 	assert.LessOrEqual(t, g.m.waiting(), MaxWaiting)
+	assert.Equal(t, "p accepted", do("p: seti/0 0.002"))
+	assert.Equal(t, MaxWaiting, g.m.waiting())
 	assert.Contains(t, do("o: switch/all off"), "superseded", "switch off has always room")
 	assert.Equal(t, 1, g.m.waiting())
 	assert.NoError(t, g.step("go"))
@@ -353,7 +359,13 @@ func TestRule12OutcomeUnknown(t *testing.T) {
 		{name: "clear not executed", do: "trip 0; read; hold; b: clear/0; lose; back; wait 11s", acks: "b accepted; b failed TIMEOUT", writes: "clear/0", says: "still latched"},
 		{name: "off of all on its way", do: "a: switch/2 on; hold; b: switch/all off; next; lose; back", acks: "a accepted; a done; b accepted; b failed UNREACHABLE",
 			writes: "switch/2 on; switch/0 off; switch/1 off"},
-		{name: "never comes back", do: "hold; a: setv/0 100; lose; gone; sleep 11s", acks: "a accepted; a failed UNREACHABLE", writes: "setv/0 100", says: "outcome is unknown"},
+		{name: "never comes back", do: "hold; a: setv/0 100; lose; gone; sleep 11s", acks: "a accepted; a failed UNREACHABLE", writes: "setv/0 100", says: "outcome is unknown",
+			also: func(g *stage) error {
+				if r := g.acks[1].Readback; r.Valid {
+					return fmt.Errorf("the readback %v is from before", r)
+				}
+				return nil
+			}},
 		{name: "before the write", do: "hold; z: seti/1 0.002; a: setv/0 100; lose; back; wait 1s", acks: "z accepted; a accepted; z failed UNREACHABLE; a done", writes: "seti/1 0.002; setv/0 100"},
 		{name: "after the write", do: "o: switch/0 on; a: setv/0 100; break; sleep 5s; back; wait 5s", acks: "o accepted; o done; a accepted; a done", writes: "switch/0 on; setv/0 100"},
 		{name: "an off waits for no reading", do: "o: switch/0 on; hold; a: setv/0 100; b: switch/0 off; lose; open; read",

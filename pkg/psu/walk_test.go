@@ -179,7 +179,10 @@ func (w *walker) chance(b [walkStep]byte) error {
 		}
 		return w.event([]any{Broken{}, Gone{}}[b[2]&1])
 	case k < 58:
-		return nil
+		if w.linked {
+			return nil
+		}
+		return w.event(w.supply.read()) // it comes late
 	case k == 58:
 		w.note("trip %d", n)
 		w.supply.trip(n)
