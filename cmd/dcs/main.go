@@ -1,54 +1,6 @@
 // Command dcs is the stack's command line.
 package main
 
-import (
-	"context"
-	"errors"
-	"fmt"
-	"os"
-	"os/signal"
-	"syscall"
+import "os"
 
-	"github.com/alecthomas/kong"
-
-	"trackerdcs/pkg/service"
-)
-
-// commands are what dcs can do.
-type commands struct {
-	Demo    demoCmd          `cmd:"" help:"Build and run the demonstrator; Ctrl-C ends all of it."`
-	Watch   watchCmd         `cmd:"" help:"Show all channels, live."`
-	Get     getCmd           `cmd:"" help:"Print the next status of a device or channel."`
-	Set     setCmd           `cmd:"" help:"Set a voltage, and wait for what comes of it."`
-	Switch  switchCmd        `cmd:"" help:"Switch a channel on or off, and wait for what comes of it."`
-	Version kong.VersionFlag `help:"Print the version."`
-}
-
-// exitCode is an error that says how the program ends and has been explained.
-type exitCode int
-
-func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
-
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	var c commands
-	k := kong.Parse(&c,
-		kong.Name("dcs"),
-		kong.Description("Watch and steer the instruments of a detector laboratory.\n\nExit codes of commands: 0 done, 3 rejected, 4 failed or superseded, 5 no answer."),
-		kong.Vars{"version": "dcs " + service.Version()},
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.BindTo(ctx, (*context.Context)(nil)),
-	)
-	err := k.Run()
-	var code exitCode
-	switch {
-	case errors.As(err, &code):
-		stop()
-		os.Exit(int(code))
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "dcs:", err)
-		stop()
-		os.Exit(1)
-	}
-}
+func main() { os.Exit(run(os.Args[1:])) }
