@@ -364,7 +364,7 @@ func (w *walker) end() error {
 		return err
 	}
 	for range 60 {
-		if err := w.pass(time.Minute, true); err != nil {
+		if err := w.pass(5*time.Minute, true); err != nil {
 			return err
 		}
 		if back && w.pending != nil {
