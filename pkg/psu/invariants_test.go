@@ -122,6 +122,12 @@ func (w *walker) event(ev any) error {
 	w.figures.events++
 	w.before(ev)
 	task := w.m.current // whose write ends, if one does
+	if _, ok := ev.(Written); ok && task != nil && w.open[task.cmd.ID] != nil {
+		c := w.open[task.cmd.ID]
+		for n := range c.wroteAt {
+			c.wroteAt[n] = w.figures.events
+		}
+	}
 	e := w.m.Handle(w.now, ev)
 	w.noteEvent(ev, e)
 	if lost, ok := ev.(Written); ok && lost.Err != nil && !errors.Is(lost.Err, ErrRefused) && task != nil {
@@ -160,7 +166,9 @@ func (w *walker) before(ev any) {
 		}
 		for _, r := range ev.Readings {
 			w.read1[r.Number], w.fresh[r.Number] = r, true
-			delete(w.written, r.Number)
+			if w.pending == nil || w.pending.Channel != wire.One(r.Number) && w.pending.Channel != wire.All() {
+				delete(w.written, r.Number) // else the reading may be from before the write
+			}
 			w.readAt[r.Number] = w.figures.events
 		}
 	case Received:

@@ -174,15 +174,9 @@ func (w *walker) chance(b [walkStep]byte) error {
 	case k < 55:
 		return w.event(Broken{})
 	case k < 56:
-		if w.pending != nil {
-			return nil // the driver first tells how its write ended
-		}
 		return w.event([]any{Broken{}, Gone{}}[b[2]&1])
 	case k < 58:
-		if w.linked {
-			return nil
-		}
-		return w.event(w.supply.read()) // it comes late
+		return w.event(w.supply.read()) // be it while a write is under way, or after the connection was lost
 	case k == 58:
 		w.note("trip %d", n)
 		w.supply.trip(n)
@@ -215,7 +209,7 @@ func (w *walker) pass(d time.Duration, read bool) error {
 	w.now = w.now.Add(d)
 	w.supply.step(d)
 	w.note("%v later", d)
-	if read && w.pending == nil && w.linked {
+	if read && w.linked {
 		return w.read()
 	}
 	return w.event(Tick{})
@@ -227,9 +221,6 @@ func (w *walker) read() error {
 		return w.event(w.supply.read())
 	}
 	for _, r := range w.supply.channels {
-		if w.pending != nil {
-			return nil
-		}
 		if err := w.event(Read{[]Reading{r}}); err != nil {
 			return err
 		}
