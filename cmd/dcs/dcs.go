@@ -46,7 +46,11 @@ func run(args []string) int {
 		panic("dcs: " + err.Error()) // the commands above are badly written
 	}
 	k, err := parser.Parse(args)
-	parser.FatalIfErrorf(err)
+	if err != nil {
+		parser.Errorf("%v", err)
+		fmt.Fprintln(os.Stderr, "dcs: dcs --help lists all commands, dcs <command> --help says how one is used")
+		return 2
+	}
 	err = k.Run()
 	var code exitCode
 	switch {

@@ -80,6 +80,11 @@ func (l *Listener) say(topic, payload string, retained bool) {
 	}
 }
 
+// SayUnconfirmed publishes with QoS 0 and does not wait.
+func (l *Listener) SayUnconfirmed(topic, payload string) {
+	l.client.Send(bus.Message{Topic: topic, Payload: []byte(payload)}, nil)
+}
+
 // Heard is what has come so far on a topic.
 func (l *Listener) Heard(topic string) []bus.Message {
 	l.mu.Lock()
