@@ -90,7 +90,7 @@ func (l *link) once(ctx context.Context) (complete bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	defer instrument.Close()
+	defer func() { _ = instrument.Close() }()
 	l.tell(ctx, psu.Opened{Info: instrument.Info(), Ops: psu.OpsOf(instrument)})
 	s := &session{link: l, instrument: instrument}
 	err = s.serve(ctx)

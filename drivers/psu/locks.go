@@ -48,7 +48,7 @@ func (f lockFile) save(locks map[int]psu.Lock) error {
 	if err != nil {
 		return fmt.Errorf("keeping the locks: %w", err)
 	}
-	defer os.Remove(tmp.Name())
+	defer func() { _ = os.Remove(tmp.Name()) }() // gone already when all went well
 	_, err = tmp.Write(append(b, '\n'))
 	err = errors.Join(err, tmp.Sync(), tmp.Close())
 	if err == nil {

@@ -66,7 +66,7 @@ func (d *driver) once(ctx context.Context) (read bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	info := s.Info()
 	for last := (time.Time{}); ; {
 		if !info.Streams {

@@ -260,7 +260,7 @@ func usage(w io.Writer, program, about string, cfg Settings) {
 	for _, f := range fieldsOf(reflect.TypeOf(cfg).Elem()) {
 		fmt.Fprintf(tw, "%s\t%s\t%s\n", f.key, f.defaultText(), f.doc)
 	}
-	tw.Flush()
+	_ = tw.Flush() // the terminal's trouble
 }
 
 // SettingsTable is the table of settings for a program's README.

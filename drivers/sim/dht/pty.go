@@ -83,7 +83,7 @@ func link(name, path string) error {
 		return err
 	}
 	if err := os.Rename(next, path); err != nil {
-		os.Remove(next)
+		_ = os.Remove(next)
 		return err
 	}
 	return nil
@@ -92,6 +92,6 @@ func link(name, path string) error {
 // unlink removes path if it still points to name.
 func unlink(name, path string) {
 	if to, err := os.Readlink(path); err == nil && to == name {
-		os.Remove(path)
+		_ = os.Remove(path)
 	}
 }

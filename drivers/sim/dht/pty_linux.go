@@ -44,7 +44,7 @@ func polled(f *os.File) (*os.File, error) {
 	}
 	// The order counts: Fd has just made the file blocking, for its duplicate too.
 	if err := unix.SetNonblock(fd, true); err != nil {
-		unix.Close(fd)
+		_ = unix.Close(fd)
 		return nil, err
 	}
 	return os.NewFile(uintptr(fd), f.Name()), nil

@@ -60,7 +60,7 @@ func (in *Instrument) SetVoltage(ch int, v float64) { in.hand(ch, func(c *channe
 func (in *Instrument) SetCurrent(ch int, i float64) { in.hand(ch, func(c *channel) { c.curr = i }) }
 
 // SetArmed presses the channel's key on the front panel.
-func (in *Instrument) SetArmed(ch int, on bool) { in.hand(ch, func(c *channel) { c.arm(on) }) }
+func (in *Instrument) SetArmed(ch int, on bool) { in.hand(ch, func(c *channel) { _ = c.arm(on) }) }
 
 // SetMaster presses the OUTPUT key of the front panel.
 func (in *Instrument) SetMaster(on bool) {

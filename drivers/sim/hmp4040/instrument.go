@@ -9,6 +9,7 @@
 package hmp4040
 
 import (
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -148,10 +149,8 @@ func (in *Instrument) Execute(text string) string {
 }
 
 func (in *Instrument) fail(err error) {
-	e, ok := err.(*scpi.Error)
-	if !ok {
-		e = scpi.SyntaxError
-	}
+	e := scpi.SyntaxError
+	errors.As(err, &e)
 	in.errors.Add(e)
 	if e.Code <= -200 {
 		in.esr |= 1 << 4 // execution error

@@ -12,6 +12,7 @@
 package iseg
 
 import (
+	"errors"
 	"math"
 	"strings"
 	"sync"
@@ -165,10 +166,8 @@ func (in *Instrument) Execute(text string) string {
 }
 
 func (in *Instrument) fail(err error) {
-	e, ok := err.(*scpi.Error)
-	if !ok {
-		e = scpi.SyntaxError
-	}
+	e := scpi.SyntaxError
+	errors.As(err, &e)
 	in.errors.Add(e)
 	in.inputErr = true
 	in.events |= modInputError

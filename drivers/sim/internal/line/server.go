@@ -83,7 +83,7 @@ func (s *Server) answer(ctx context.Context, conn net.Conn, text string) {
 	}
 	out, late := s.spoil(answer, s.end)
 	if sleep(ctx, late) && len(out) > 0 {
-		conn.Write(out)
+		_, _ = conn.Write(out) // a connection that is gone is seen by its reader
 	}
 }
 
