@@ -277,7 +277,7 @@ func TestDialTCP(t *testing.T) {
 func TestDialSerial(t *testing.T) {
 	ptmx, tty, err := pty.Open()
 	if err != nil {
-		t.Skipf("no pseudo-terminal: %v", err)
+		t.Fatalf("no pseudo-terminal: %v", err)
 	}
 	defer ptmx.Close()
 	defer tty.Close()
@@ -310,7 +310,7 @@ func TestDialSerial(t *testing.T) {
 func TestFault22SerialUnplugged(t *testing.T) {
 	ptmx, tty, err := pty.Open()
 	if err != nil {
-		t.Skipf("no pseudo-terminal: %v", err)
+		t.Fatalf("no pseudo-terminal: %v", err)
 	}
 	c, err := Dial(t.Context(), "serial://"+tty.Name(), Options{Timeout: 5 * time.Second})
 	require.NoError(t, err)

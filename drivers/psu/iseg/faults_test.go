@@ -172,7 +172,7 @@ func TestCommonRamp(t *testing.T) {
 func TestFault22SerialWithEcho(t *testing.T) {
 	ptmx, tty, err := pty.Open()
 	if err != nil {
-		t.Skipf("no pseudo-terminal: %v", err)
+		t.Fatalf("no pseudo-terminal: %v", err)
 	}
 	defer tty.Close()
 	sim := iseg.New(iseg.Options{})
