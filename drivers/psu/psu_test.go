@@ -27,7 +27,7 @@ func TestREADME(t *testing.T) { servicetest.README(t, &config{}, "README.md") }
 
 // bench is a supply, its driver and somebody who listens.
 type bench struct {
-	t *testing.T
+	t testing.TB
 	*bustest.Listener
 	broker  *brokertest.Broker
 	address string
@@ -41,7 +41,7 @@ type server interface {
 	Serve(ctx context.Context, l net.Listener) error
 }
 
-func serve(t *testing.T, s server) string {
+func serve(t testing.TB, s server) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -54,7 +54,7 @@ func serve(t *testing.T, s server) string {
 	return "tcp://" + l.Addr().String()
 }
 
-func newBench(t *testing.T, dev, model string, s server) *bench {
+func newBench(t testing.TB, dev, model string, s server) *bench {
 	broker := brokertest.New(t, brokerOptions)
 	b := &bench{t: t, broker: broker, address: serve(t, s), dataDir: t.TempDir()}
 	b.cfg = config{Settings: device.Settings{
