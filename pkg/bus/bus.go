@@ -15,20 +15,20 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
-	"strings"
 	"sync"
 	"time"
-
-	mqtt "github.com/eclipse/paho.mqtt.golang"
 )
 
 // Timing of a connection.
 const (
 	keepAlive      = 10 * time.Second
 	pingTimeout    = 5 * time.Second
+	silence        = 2*keepAlive + pingTimeout // a broker that lives has answered a ping by then
 	connectTimeout = 5 * time.Second
+	answerTimeout  = 10 * time.Second // to CONNECT and SUBSCRIBE
 	writeTimeout   = 5 * time.Second
 	firstRetry     = 250 * time.Millisecond
 	lastRetry      = 10 * time.Second
@@ -77,8 +77,11 @@ type Options struct {
 
 // Client is a member of the bus. Subscribe and the hooks are called before Run.
 type Client struct {
-	opts Options
-	tls  *tls.Config
+	opts   Options
+	broker *url.URL
+	tls    *tls.Config
+
+	dialTCP func(ctx context.Context, network, address string) (net.Conn, error)
 
 	subs       []subscription
 	onDial     []func()
@@ -100,38 +103,69 @@ type subscription struct {
 // New checks the options; it does not connect. Errors name the setting's
 // meaning: the broker's address, the CA file.
 func New(o Options) (*Client, error) {
-	u, err := url.Parse(o.Broker)
+	u, err := parseAddress(o.Broker)
 	if err != nil {
-		return nil, fmt.Errorf("broker address: %w", err)
+		return nil, err
 	}
-	switch u.Scheme {
-	case "tcp", "ssl", "ws", "wss":
-	default:
-		return nil, fmt.Errorf("broker address %q: begin with tcp://, ssl://, ws:// or wss://", o.Broker)
+	if o.User == "" && o.PasswordFile != "" {
+		return nil, errors.New("a password for the broker needs a user") // MQTT 3.1.1, 3.1.2.9
 	}
-	if u.Host == "" {
-		return nil, fmt.Errorf("broker address %q has no host", o.Broker)
-	}
-	c := &Client{opts: o}
+	c := &Client{opts: o, broker: u, dialTCP: (&net.Dialer{Timeout: connectTimeout}).DialContext}
 	if c.opts.Log == nil {
 		c.opts.Log = slog.New(slog.DiscardHandler)
 	}
-	if u.Scheme == "ssl" || u.Scheme == "wss" {
-		c.tls = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
+	c.tls = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: u.Hostname()}
 	if o.CAFile != "" {
-		pem, err := os.ReadFile(o.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("the broker's CA: %w", err)
+		if c.tls.RootCAs, err = loadCA(o.CAFile); err != nil {
+			return nil, err
 		}
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("the broker's CA: no certificate in %s", o.CAFile)
-		}
-		c.tls = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}
 	}
 	c.out.wake = make(chan struct{}, 1)
 	return c, nil
+}
+
+// CheckAddress reports what is wrong with a broker's address.
+func CheckAddress(address string) error {
+	_, err := parseAddress(address)
+	return err
+}
+
+// CheckCA reports why a file cannot be the broker's CA.
+func CheckCA(file string) error {
+	_, err := loadCA(file)
+	return err
+}
+
+// parseAddress reads a broker's address and adds the port where it is left out.
+func parseAddress(address string) (*url.URL, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, fmt.Errorf("broker address: %w", err)
+	}
+	ports := map[string]string{"tcp": "1883", "ssl": "8883", "ws": "80", "wss": "443"}
+	port, ok := ports[u.Scheme]
+	if !ok {
+		return nil, fmt.Errorf("broker address %q: begin with tcp://, ssl://, ws:// or wss://", address)
+	}
+	if u.Hostname() == "" {
+		return nil, fmt.Errorf("broker address %q has no host", address)
+	}
+	if u.Port() == "" {
+		u.Host = net.JoinHostPort(u.Hostname(), port)
+	}
+	return u, nil
+}
+
+func loadCA(file string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("the broker's CA: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("the broker's CA: no certificate in %s", file)
+	}
+	return pool, nil
 }
 
 // Subscribe adds a subscription that every connection makes anew.
@@ -157,15 +191,22 @@ func (c *Client) Connected() bool {
 	return c.conn != nil
 }
 
-// Hold ends the connection, if any, and keeps from dialling for d.
+// Hold ends the connection, if any, and keeps from dialling for d. It takes
+// leave of the broker, so that the last will does not fire.
 func (c *Client) Hold(d time.Duration, reason string) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.holdUntil, c.holdReason = time.Now().Add(d), reason
-	conn := c.conn
-	c.mu.Unlock()
-	if conn != nil {
-		conn.end(errors.New(reason))
+	if c.conn != nil {
+		c.conn.leave(reason)
 	}
+}
+
+// held is for how long there shall be no connection, and why.
+func (c *Client) held() (time.Duration, string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Until(c.holdUntil), c.holdReason
 }
 
 // Run keeps the connection until ctx ends. It then gives what is queued two
@@ -173,10 +214,10 @@ func (c *Client) Hold(d time.Duration, reason string) {
 // always returns nil: a broker that is away is waited for.
 func (c *Client) Run(ctx context.Context) error {
 	retry := firstRetry
-	complained := false
+	complaint := ""
 	for ctx.Err() == nil {
-		if wait := c.held(); wait > 0 {
-			c.opts.Log.Error("staying away from the broker", "for", wait.Round(time.Second).String(), "reason", c.holdReason)
+		if wait, reason := c.held(); wait > 0 {
+			c.opts.Log.Error("staying away from the broker", "for", wait.Round(time.Second).String(), "reason", reason)
 			pause(ctx, wait)
 			continue
 		}
@@ -188,18 +229,27 @@ func (c *Client) Run(ctx context.Context) error {
 			if ctx.Err() != nil {
 				break
 			}
-			if !complained {
-				c.opts.Log.Warn("waiting for the broker", "broker", c.opts.Broker, "error", err)
-				complained = true
+			if gist(err) != complaint {
+				c.opts.Log.Warn("waiting for the broker", "broker", c.broker.Redacted(), "error", err)
+				complaint = gist(err)
 			}
 			pause(ctx, retry)
 			retry = min(2*retry, lastRetry)
 			continue
 		}
-		complained = false
+		complaint = ""
 		began := time.Now()
-		c.opts.Log.Info("connected to the broker", "broker", c.opts.Broker)
-		c.stand(ctx, conn)
+		c.opts.Log.Info("connected to the broker", "broker", c.broker.Redacted())
+		err = c.stand(ctx, conn)
+		if ctx.Err() != nil {
+			break
+		}
+		if reason := (leaving{}); errors.As(err, &reason) {
+			c.opts.Log.Info("left the broker", "reason", reason.Error())
+			pause(ctx, firstRetry)
+			continue
+		}
+		c.opts.Log.Warn("lost the broker", "error", err)
 		if time.Since(began) > lastRetry {
 			retry = firstRetry
 		}
@@ -210,166 +260,58 @@ func (c *Client) Run(ctx context.Context) error {
 	return nil
 }
 
-func (c *Client) held() time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return time.Until(c.holdUntil)
-}
-
-// stand serves one connection to its end.
-func (c *Client) stand(ctx context.Context, conn *connection) {
+// stand serves one connection to its end and returns why it ended.
+func (c *Client) stand(ctx context.Context, conn *connection) error {
 	c.mu.Lock()
 	c.conn = conn
+	held := time.Until(c.holdUntil) > 0
+	if held { // asked for while we dialled
+		conn.leave(c.holdReason)
+	}
 	c.mu.Unlock()
 	c.out.open()
-	for _, f := range c.onConnect {
-		f()
-	}
 	sent := make(chan struct{})
+	if !held {
+		for _, f := range c.onConnect {
+			f()
+		}
+	}
 	go func() {
 		defer close(sent)
 		c.out.serve(conn)
 	}()
+	var why error
 	select {
 	case <-conn.lost:
+	case why = <-conn.left:
 	case <-ctx.Done():
 		c.out.drain(conn, drainTime)
+		why = context.Canceled
 	}
 	c.mu.Lock()
 	c.conn = nil
 	c.mu.Unlock()
-	if ctx.Err() != nil && !conn.isLost() {
-		conn.paho.Disconnect(quiesce)
-		conn.end(context.Canceled)
+	if why != nil {
+		conn.disconnect()
+	} else {
+		why = conn.cause()
 	}
-	conn.end(ErrOffline) // the sender ends in any case
+	conn.end(why) // the sender ends in any case
 	<-sent
 	c.out.close()
-	cause := conn.cause()
-	if ctx.Err() == nil {
-		conn.paho.Disconnect(0)
-		c.opts.Log.Warn("lost the broker", "error", cause)
-	}
+	conn.paho.Disconnect(0) // lets go of what paho still has
 	for _, f := range c.onLost {
-		f(cause)
+		f(why)
 	}
+	return why
 }
 
-// connection is one paho client from its CONNECT to its end.
-type connection struct {
-	paho mqtt.Client
-	lost chan struct{}
-	once sync.Once
-	err  error
-}
-
-func (n *connection) end(err error) {
-	n.once.Do(func() {
-		n.err = err
-		close(n.lost)
-	})
-}
-
-func (n *connection) isLost() bool {
-	select {
-	case <-n.lost:
-		return true
-	default:
-		return false
+// gist is what of an error stays the same from one attempt to the next.
+func gist(err error) string {
+	if op := (*net.OpError)(nil); errors.As(err, &op) {
+		return op.Op + ": " + op.Err.Error() // its addresses have a port that is new each time
 	}
-}
-
-func (n *connection) cause() error {
-	<-n.lost
-	return n.err
-}
-
-func (c *Client) dial(ctx context.Context) (*connection, error) {
-	conn := &connection{lost: make(chan struct{})}
-	o := mqtt.NewClientOptions().
-		AddBroker(c.opts.Broker).
-		SetClientID(c.opts.ClientID).
-		SetProtocolVersion(4).
-		SetCleanSession(!c.opts.Persistent).
-		SetAutoReconnect(false).
-		SetConnectRetry(false).
-		SetKeepAlive(keepAlive).
-		SetPingTimeout(pingTimeout).
-		SetConnectTimeout(connectTimeout).
-		SetWriteTimeout(writeTimeout).
-		SetAutoAckDisabled(c.opts.ManualAck).
-		SetOrderMatters(true).
-		// What a persistent session still subscribes to from other settings finds no
-		// handler. Unconfirmed it would fill the broker's window, and nothing else
-		// would come.
-		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { m.Ack() }).
-		SetConnectionLostHandler(func(_ mqtt.Client, err error) { conn.end(err) })
-	if c.tls != nil {
-		o.SetTLSConfig(c.tls.Clone())
-	}
-	if c.opts.User != "" {
-		o.SetUsername(c.opts.User)
-	}
-	if c.opts.PasswordFile != "" {
-		b, err := os.ReadFile(c.opts.PasswordFile) // each time: a rotated password is taken without a restart
-		if err != nil {
-			return nil, fmt.Errorf("the broker's password: %w", err)
-		}
-		o.SetPassword(strings.TrimRight(string(b), "\r\n"))
-	}
-	if w := c.opts.Will; w != nil {
-		o.SetBinaryWill(w.Topic, w.Payload, w.QoS, w.Retained)
-	}
-	conn.paho = mqtt.NewClient(o)
-	for _, s := range c.subs { // before CONNECT: a persistent session delivers at once
-		conn.paho.AddRoute(s.filter, func(_ mqtt.Client, m mqtt.Message) {
-			s.handle(Message{Topic: m.Topic(), Payload: m.Payload(), QoS: m.Qos(), Retained: m.Retained(), ack: m.Ack})
-		})
-	}
-	if err := wait(ctx, conn, conn.paho.Connect(), 2*connectTimeout); err != nil {
-		conn.paho.Disconnect(0)
-		return nil, err
-	}
-	if err := c.subscribeAll(ctx, conn); err != nil {
-		conn.paho.Disconnect(0)
-		return nil, err
-	}
-	return conn, nil
-}
-
-func (c *Client) subscribeAll(ctx context.Context, conn *connection) error {
-	if len(c.subs) == 0 {
-		return nil
-	}
-	filters := make(map[string]byte, len(c.subs))
-	for _, s := range c.subs {
-		filters[s.filter] = s.qos
-	}
-	token := conn.paho.SubscribeMultiple(filters, nil)
-	if err := wait(ctx, conn, token, 2*connectTimeout); err != nil {
-		return fmt.Errorf("subscribing: %w", err)
-	}
-	for filter, code := range token.(*mqtt.SubscribeToken).Result() {
-		if code > 2 {
-			return fmt.Errorf("the broker refuses the subscription to %s: check its access list", filter)
-		}
-	}
-	return nil
-}
-
-func wait(ctx context.Context, conn *connection, t mqtt.Token, limit time.Duration) error {
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case <-t.Done():
-		return t.Error()
-	case <-conn.lost:
-		return conn.cause()
-	case <-timer.C:
-		return fmt.Errorf("no answer from the broker within %v", limit)
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return err.Error()
 }
 
 func pause(ctx context.Context, d time.Duration) {
