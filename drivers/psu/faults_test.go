@@ -9,6 +9,7 @@ import (
 
 	simhmp "trackerdcs/drivers/sim/hmp4040"
 	"trackerdcs/pkg/bus"
+	"trackerdcs/pkg/bus/bustest"
 	"trackerdcs/pkg/wire"
 	"trackerdcs/services/broker/mqttd"
 )
@@ -147,6 +148,7 @@ func TestFault26RetainedAndExpiredCommands(t *testing.T) {
 	hv := fastHV()
 	b := newBench(t, "hv", "iseg", hv)
 	b.Leave("/hv/cmd/setv/0", `{"value":300,"id":"old"}`)
+	bustest.AwaitRetained(t, b.broker.URL(), "/hv/cmd/setv/0")
 	b.start()
 	m := b.Await(0, "the refusal", func(m bus.Message) bool { return m.Topic == "/hv/ack" })
 	assert.Contains(t, string(m.Payload), `"code":"RETAINED"`)

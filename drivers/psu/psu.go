@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -60,6 +62,8 @@ type driver struct {
 	due    time.Time     // when the next status is due
 	wanted bool          // a status is wanted before that
 	took   time.Duration // what reading all channels takes
+
+	complaint string // what is wrong with the settings, seen with the instrument
 }
 
 func (d *driver) loop(ctx context.Context) error {
@@ -112,27 +116,25 @@ func (d *driver) event(ev any) {
 		d.Set(wire.Unreachable, ev.err.Error())
 	case swept:
 		d.took = max(ev.took, d.took*7/8)
-		d.Set(wire.Ready, "")
+		d.Set(wire.Ready, d.complaint)
 		d.status()
 	case psu.Opened:
 		d.handle(ev)
-		for n := range d.cfg.Limits {
-			if !hasChannel(ev.Info, n) {
-				d.env.Log.Warn("DCS_LIMITS names a channel that the instrument has not", "channel", n)
-			}
-		}
+		d.complaint = misnamed(d.cfg.Limits, ev.Info)
 	default:
 		d.handle(ev)
 	}
 }
 
-func hasChannel(info psu.Info, n int) bool {
-	for _, c := range info.Channels {
-		if c.Number == n {
-			return true
+// misnamed says which limits of the operator's hold for no channel: the limit
+// that was meant does not hold either, which must be seen.
+func misnamed(limits psu.Limits, info psu.Info) string {
+	for _, n := range slices.Sorted(maps.Keys(limits)) {
+		if !slices.ContainsFunc(info.Channels, func(c psu.ChannelInfo) bool { return c.Number == n }) {
+			return fmt.Sprintf("DCS_LIMITS names channel %d, which the instrument has not: correct it, the limit holds for nothing", n)
 		}
 	}
-	return false
+	return ""
 }
 
 // handle hands an event to the machine and does what comes of it.

@@ -230,6 +230,16 @@ func (b *bench) complete(boot string) bool {
 	return uint64(len(seen)) == top
 }
 
+// A typing error in the limits leaves a channel without the limit that was
+// meant: the state says so.
+func TestLimitOfNoChannelIsSeen(t *testing.T) {
+	b := newBench(t, "hv", "iseg", fastHV())
+	require.NoError(t, b.cfg.Limits.UnmarshalText([]byte("7=0:500")))
+	env := b.start()
+	m := b.awaitState(0, wire.Ready, env.Boot)
+	assert.Contains(t, string(m.Payload), "DCS_LIMITS names channel 7")
+}
+
 func TestLocksOutliveARestart(t *testing.T) {
 	hv := fastHV()
 	b := newBench(t, "hv", "iseg", hv)

@@ -95,7 +95,7 @@ func (m *Machine) judge(now time.Time, t *task, ev Received) (wire.Code, string,
 		return wire.CodeUnreachable, "the instrument does not answer", none
 	}
 	t.channels = m.touched(c.Channel)
-	if !m.fresh(t) {
+	if !isOff && !m.fresh(t) { // an off is judged by nothing that has to be read
 		return wire.CodeUnreachable, "the instrument has not been read since it was connected: try again in a moment", none
 	}
 	if code, message := m.judgeLocks(t); code != wire.OK {

@@ -65,7 +65,7 @@ func New(port io.ReadWriteCloser) *Sensor {
 
 // Info implements sensor.Sensor.
 func (s *Sensor) Info() sensor.Info {
-	return sensor.Info{Model: "DHT", Fields: map[string]sensor.Field{
+	return sensor.Info{Model: "DHT", Streams: true, Fields: map[string]sensor.Field{
 		temperature: {Unit: "°C", Min: -40, Max: 80},
 		humidity:    {Unit: "%", Min: 0, Max: 100},
 	}}

@@ -3,6 +3,7 @@ package bustest
 
 import (
 	"context"
+	"crypto/rand"
 	"strings"
 	"sync"
 	"testing"
@@ -28,7 +29,7 @@ type Listener struct {
 // subscriptions are granted and hangs up when the test ends.
 func Listen(t testing.TB, url string, filters ...string) *Listener {
 	t.Helper()
-	c, err := bus.New(bus.Options{Broker: url, ClientID: "test-" + strings.NewReplacer("/", "-", "#", "").Replace(t.Name())})
+	c, err := bus.New(bus.Options{Broker: url, ClientID: "test-" + rand.Text()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,6 +79,22 @@ func (l *Listener) say(topic, payload string, retained bool) {
 	if err := l.client.Publish(ctx, bus.Message{Topic: topic, Payload: []byte(payload), QoS: 1, Retained: retained}); err != nil {
 		l.t.Fatalf("publishing on %s: %v", topic, err)
 	}
+}
+
+// AwaitRetained waits until a retained message is given to new subscribers: a
+// broker may confirm it a moment before that.
+func AwaitRetained(t testing.TB, url, topic string) {
+	t.Helper()
+	for began := time.Now(); time.Since(began) < Patience; {
+		l := Listen(t, url, topic)
+		for range 20 {
+			if len(l.Heard(topic)) > 0 {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	t.Fatalf("%s is not retained", topic)
 }
 
 // SayUnconfirmed publishes with QoS 0 and does not wait.
