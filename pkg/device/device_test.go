@@ -19,11 +19,13 @@ import (
 	"trackerdcs/services/broker/mqttd"
 )
 
-// run puts a device on the bus until the test ends.
-func run(t *testing.T, url string) *Device {
+// run puts a device on the bus until the test ends; so many statuses are made
+// before it is connected.
+func run(t *testing.T, url string, waiting int) *Device {
 	t.Helper()
 	d, err := New(servicetest.Env(t, "psu", "hv"), &Settings{Bus: service.Bus{Broker: url}, Backlog: time.Hour})
 	require.NoError(t, err)
+	publish(d, waiting)
 	up := make(chan struct{}, 100)
 	d.OnConnect(func() { up <- struct{}{} })
 	ctx, cancel := context.WithCancel(context.Background())
@@ -62,30 +64,44 @@ func awaitSeq(l *bustest.Listener, mark int, topic string, seq uint64) {
 func TestReplayWhenAServiceTurnsReady(t *testing.T) {
 	url := brokertest.Start(t)
 	l := bustest.Listen(t, url, "/hv/#", "/mark")
-	l.Say("/service/loader/state", `{"state":"unreachable","boot":"a"}`)
-	d := run(t, url)
-	publish(d, 5)
-	awaitSeq(l, 0, "/hv/status", 5)
-	mark := l.Mark()
-	l.Say("/service/loader/state", `{"state":"unreachable","boot":"a"}`)
-	l.Say("/service/loader/state", `{"state":"ready","boot":"a"}`)
-	for seq := uint64(1); seq <= 5; seq++ {
-		awaitSeq(l, mark, "/hv/replay", seq)
+	d := run(t, url, 5) // five statuses wait: they go out on /replay at once
+	replays := func(n int) {
+		t.Helper()
+		require.Eventually(t, func() bool { return count(l, "/hv/replay", 5) == n }, bustest.Patience, 10*time.Millisecond, "%d replays", n)
 	}
-	before := len(l.Heard("/hv/replay"))
-	l.Say("/service/loader/state", `{"state":"ready","boot":"a"}`)
+	replays(1)
+	for _, say := range []struct {
+		state   string
+		replays int
+	}{
+		{`{"state":"unreachable","boot":"a"}`, 1},
+		{`{"state":"ready","boot":"a"}`, 2},
+		{`{"state":"ready","boot":"a"}`, 2}, // it stays ready
+		{`{"state":"stopped","boot":"a"}`, 2},
+		{`{"state":"ready","boot":"b"}`, 3},
+	} {
+		l.Say("/service/loader/state", say.state)
+		replays(say.replays)
+	}
 	publish(d, 1)
-	awaitSeq(l, mark, "/hv/status", 6)
-	assert.Len(t, l.Heard("/hv/replay"), before, "it stayed ready")
-	l.Say("/service/loader/state", `{"state":"ready","boot":"b"}`)
-	awaitSeq(l, mark, "/hv/replay", 6)
+	awaitSeq(l, 0, "/hv/status", 6)
+	assert.Equal(t, 3, count(l, "/hv/replay", 5))
+}
+
+func count(l *bustest.Listener, topic string, seq uint64) (n int) {
+	for _, m := range l.Heard(topic) {
+		if seqOf(m) == seq {
+			n++
+		}
+	}
+	return n
 }
 
 // What is published while the broker is away is not live when it is back: it
 // comes on /replay, and acks come late but come.
 func TestNothingIsLostWhileTheBrokerIsAway(t *testing.T) {
 	broker := brokertest.New(t, mqttd.Options{})
-	d := run(t, broker.URL())
+	d := run(t, broker.URL(), 0)
 	l := bustest.Listen(t, broker.URL(), "/hv/#")
 	d.Describe(wire.Meta{Kind: wire.KindPSU})
 	publish(d, 3)
@@ -119,7 +135,7 @@ func TestNothingIsLostWhileTheBrokerIsAway(t *testing.T) {
 func TestDescribeSaysNothingTwice(t *testing.T) {
 	url := brokertest.Start(t)
 	l := bustest.Listen(t, url, "/hv/#")
-	d := run(t, url)
+	d := run(t, url, 0)
 	for _, period := range []float64{1, 1, 2, 2} {
 		d.Describe(wire.Meta{Kind: wire.KindPSU, Period: period})
 	}
