@@ -19,10 +19,11 @@ import (
 // Health collects what stands between a program and being ready or healthy.
 // The zero Health is not ready.
 type Health struct {
-	mu     sync.Mutex
-	ready  bool
-	reason string
-	sick   string
+	mu      sync.Mutex
+	ready   bool
+	reason  string
+	offline bool
+	sick    string
 }
 
 // SetReady says whether the program does its work, and if not, why.
@@ -30,6 +31,13 @@ func (h *Health) SetReady(ready bool, reason string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.ready, h.reason = ready, reason
+}
+
+// setOffline says that the program is on the bus but has no connection.
+func (h *Health) setOffline(offline bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.offline = offline
 }
 
 // SetSick says that only a restart can help; an empty reason takes it back.
@@ -43,7 +51,11 @@ func (h *Health) serve(ready bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		h.mu.Lock()
 		problem := h.sick
-		if problem == "" && ready && !h.ready {
+		switch {
+		case problem != "" || !ready:
+		case h.offline:
+			problem = "not ready: no connection to the broker"
+		case !h.ready:
 			problem = "not ready: " + h.reason
 		}
 		h.mu.Unlock()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,8 +33,21 @@ func (b Bus) Options(clientID string) bus.Options {
 // Validate joins it to its own.
 func (b Bus) ValidateBus() error {
 	var errs []error
-	if _, err := bus.New(b.Options("check")); err != nil {
+	if err := bus.CheckAddress(b.Broker); err != nil {
 		errs = append(errs, Bad("DCS_BROKER", "%v", err))
+	}
+	if b.PasswordFile != "" {
+		if b.BrokerUser == "" {
+			errs = append(errs, Bad("DCS_BROKER_PASSWORD_FILE", "needs DCS_BROKER_USER"))
+		}
+		if _, err := os.ReadFile(b.PasswordFile); err != nil {
+			errs = append(errs, Bad("DCS_BROKER_PASSWORD_FILE", "%v", err))
+		}
+	}
+	if b.CAFile != "" {
+		if err := bus.CheckCA(b.CAFile); err != nil {
+			errs = append(errs, Bad("DCS_BROKER_CA_FILE", "%v", err))
+		}
 	}
 	if err := wire.CheckRoot(b.Root); err != nil {
 		errs = append(errs, Bad("DCS_TOPIC_ROOT", "%v", err))
@@ -59,16 +74,20 @@ type Member struct {
 
 	mu        sync.Mutex
 	state     wire.State
-	dials     int // attempts to connect so far
-	stood     int // the first of them that led to a connection, or 0
+	dials     int  // attempts to connect so far
+	stood     int  // the first of them that led to a connection, or 0
+	announced bool // the state was said in this connection
+	away      bool // another program is given way: this connection says no more
 	takeovers []time.Time
 	corrected time.Time
+
+	pause time.Duration // takeOverPause, but for tests
 }
 
 // Join makes the program a member whose state stands on topic. It does not
 // connect: Run does.
 func (e *Env) Join(opts bus.Options, topic string) (*Member, error) {
-	m := &Member{env: e, topic: topic}
+	m := &Member{env: e, topic: topic, pause: takeOverPause}
 	m.state = wire.State{State: wire.Starting, Since: now(), Boot: e.Boot}
 	opts.Log = e.Log
 	opts.Will = &bus.Message{
@@ -83,6 +102,8 @@ func (e *Env) Join(opts bus.Options, topic string) (*Member, error) {
 	c.Subscribe(topic, 1, m.watch)
 	c.OnDial(m.dialling)
 	c.OnConnect(m.announce)
+	c.OnLost(func(error) { e.Health.setOffline(true) })
+	e.Health.setOffline(true)
 	e.Health.SetReady(false, wire.Starting)
 	e.Metrics.MustRegister(
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dcs_bus_connected", Help: "1 while connected to the broker."},
@@ -131,7 +152,7 @@ func (m *Member) Set(state, problem string) {
 	}
 	m.state.State, m.state.Error = state, problem
 	m.mu.Unlock()
-	m.env.Health.SetReady(state == wire.Ready, state+" "+problem)
+	m.env.Health.SetReady(state == wire.Ready, strings.TrimSpace(state+" "+problem))
 	if problem != "" {
 		m.env.Log.Warn("state", "state", state, "error", problem)
 	} else {
@@ -150,6 +171,9 @@ func (m *Member) State() wire.State {
 func (m *Member) publish() {
 	m.mu.Lock()
 	defer m.mu.Unlock() // held while queueing, so that states leave in the order in which they were
+	if m.away {
+		return
+	}
 	m.state.Time = now()
 	m.Send(bus.Message{Topic: m.topic, QoS: 1, Retained: true, Payload: wire.Encode(m.state)}, nil)
 }
@@ -158,6 +182,7 @@ func (m *Member) dialling() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.dials++
+	m.announced, m.away = false, false
 }
 
 // announce says the state in a new connection.
@@ -166,7 +191,9 @@ func (m *Member) announce() {
 	if m.stood == 0 {
 		m.stood = m.dials
 	}
+	m.announced = true
 	m.mu.Unlock()
+	m.env.Health.setOffline(false)
 	m.publish()
 }
 
@@ -174,6 +201,7 @@ func (m *Member) announce() {
 // the late last will of an old connection, or a stranger's, and is put right;
 // or, found on coming back, the state of a second program with the same name.
 func (m *Member) watch(msg bus.Message) {
+	defer msg.Ack()
 	var s wire.State
 	_ = json.Unmarshal(msg.Payload, &s) // what is not a state is not ours either
 	m.mu.Lock()
@@ -182,10 +210,16 @@ func (m *Member) watch(msg bus.Message) {
 		return // the echo of what we said, or of what we said before that
 	}
 	alive := s.Boot != "" && s.State != wire.Lost && s.State != wire.Stopped
-	if back := m.stood != 0 && m.dials > m.stood; back && msg.Retained && alive && m.takenOver(time.Now()) {
-		m.env.Log.Error("another program with this name is on the bus: end one of the two or rename it", "other_boot", s.Boot)
-		go m.Hold(takeOverPause, "another program has the name "+m.env.Name) // ends the connection that called us
-		return
+	if back := m.stood != 0 && m.dials > m.stood; back && msg.Retained && alive {
+		m.env.Log.Warn("another program with this name has taken our place on the bus", "other_boot", s.Boot)
+		if m.takenOver(time.Now()) {
+			m.env.Log.Error("another program with this name is on the bus: end one of the two or rename it", "other_boot", s.Boot)
+			m.giveWay()
+			return
+		}
+	}
+	if msg.Retained || !m.announced {
+		return // older than what announce says in this connection
 	}
 	if time.Now().Before(m.corrected) {
 		return // a correction is on its way
@@ -193,6 +227,17 @@ func (m *Member) watch(msg bus.Message) {
 	wait := max(0, time.Until(m.corrected.Add(correctionGap)))
 	m.corrected = time.Now().Add(wait)
 	time.AfterFunc(wait, m.publish)
+}
+
+// giveWay leaves the name to the other program for a while. The state that is
+// left behind is none of a living program: the other one would take it for a
+// second takeover and stay away as well.
+func (m *Member) giveWay() {
+	m.away = true
+	reason := "another program has the name " + m.env.Name
+	leave := m.state
+	leave.State, leave.Since, leave.Time, leave.Error = wire.Stopped, now(), now(), reason
+	m.Send(bus.Message{Topic: m.topic, QoS: 1, Retained: true, Payload: wire.Encode(leave)}, func(error) { m.Hold(m.pause, reason) })
 }
 
 // takenOver counts a takeover and reports whether it is one too many.

@@ -154,7 +154,7 @@ func (a *app) healthcheck(ctx context.Context) int {
 		fmt.Fprintf(a.err, "%s: %v\n", a.program, err)
 		return exitFailed
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req) // through no proxy
 	if err != nil {
 		fmt.Fprintf(a.err, "%s: %v\n", a.program, err)
 		return exitFailed

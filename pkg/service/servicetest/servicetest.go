@@ -2,6 +2,7 @@
 package servicetest
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"strings"
@@ -22,25 +23,29 @@ const (
 // that its code makes. With UPDATE=1 in the environment it writes it there.
 func README(t *testing.T, cfg service.Settings, file string) {
 	t.Helper()
+	if err := readme(cfg, file, os.Getenv("UPDATE") != ""); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func readme(cfg service.Settings, file string, update bool) error {
 	b, err := os.ReadFile(file)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	before, rest, ok := strings.Cut(string(b), begin)
 	_, after, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
-		t.Fatalf("%s has no table of settings between %q and %q", file, strings.TrimSpace(begin), end)
+		return fmt.Errorf("%s has no table of settings between %q and %q", file, strings.TrimSpace(begin), end)
 	}
 	want := before + begin + service.SettingsTable(cfg) + end + after
-	if string(b) == want {
-		return
+	switch {
+	case string(b) == want:
+		return nil
+	case !update:
+		return fmt.Errorf("the settings in %s are not those of the code: run the test with UPDATE=1", file)
 	}
-	if os.Getenv("UPDATE") == "" {
-		t.Fatalf("the settings in %s are not those of the code: run the test with UPDATE=1", file)
-	}
-	if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	return os.WriteFile(file, []byte(want), 0o644)
 }
 
 // Env is what a program is given, with a data folder of the test's own and its
