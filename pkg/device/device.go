@@ -5,12 +5,10 @@ package device
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
-	"strings"
 	"sync"
 	"time"
-
-	"encoding/json"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -83,7 +81,9 @@ func New(env *service.Env, s *Settings) (*Device, error) {
 			}))
 	m.Subscribe(s.Root.ServiceState("+"), 1, d.watchServices)
 	m.OnConnect(func() {
+		d.mu.Lock()
 		d.sendMeta()
+		d.mu.Unlock()
 		d.askReplay()
 	})
 	return d, nil
@@ -142,20 +142,18 @@ func (d *Device) Answer(a wire.Ack) {
 func (d *Device) Describe(m wire.Meta) {
 	b := wire.Encode(m)
 	d.mu.Lock()
-	same := bytes.Equal(b, d.meta)
-	d.meta = b
-	d.mu.Unlock()
-	if !same {
+	defer d.mu.Unlock()
+	if !bytes.Equal(b, d.meta) {
+		d.meta = b
 		d.sendMeta()
 	}
 }
 
+// sendMeta is called with mu held, so that the latest description is the last
+// to leave.
 func (d *Device) sendMeta() {
-	d.mu.Lock()
-	meta := d.meta
-	d.mu.Unlock()
-	if meta != nil {
-		d.Send(bus.Message{Topic: d.root.Meta(d.name), QoS: 1, Retained: true, Payload: meta}, nil)
+	if d.meta != nil {
+		d.Send(bus.Message{Topic: d.root.Meta(d.name), QoS: 1, Retained: true, Payload: d.meta}, nil)
 	}
 }
 
@@ -175,7 +173,9 @@ func (d *Device) watchServices(msg bus.Message) {
 	before, seen := d.services[levels[1]]
 	d.services[levels[1]] = now
 	d.mu.Unlock()
-	if seen && before != now && strings.HasPrefix(now, wire.Ready+" ") {
+	// What is retained of a service that we hear of for the first time is old, and
+	// the connection has asked for a replay by itself.
+	if (seen || !msg.Retained) && before != now && s.State == wire.Ready {
 		d.askReplay()
 	}
 }
@@ -213,10 +213,10 @@ func (d *Device) replayer(ctx context.Context) {
 			case <-ctx.Done():
 				return
 			}
-			d.resent.Inc()
 			d.Send(bus.Message{Topic: d.root.Replay(d.name), QoS: 1, Payload: e.payload}, func(err error) {
 				if err == nil {
 					d.confirm(e)
+					d.resent.Inc()
 				}
 				<-free
 			})

@@ -4,6 +4,7 @@ package bustest
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -66,7 +67,8 @@ func (l *Listener) hear(m bus.Message) {
 	l.change = make(chan struct{})
 }
 
-// Say publishes with QoS 1 and waits for the broker's confirmation.
+// Say publishes with QoS 1 and waits for the broker's confirmation;
+// when there is no connection, for that first.
 func (l *Listener) Say(topic, payload string) { l.say(topic, payload, false) }
 
 // Leave publishes a retained message.
@@ -76,8 +78,17 @@ func (l *Listener) say(topic, payload string, retained bool) {
 	l.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
-	if err := l.client.Publish(ctx, bus.Message{Topic: topic, Payload: []byte(payload), QoS: 1, Retained: retained}); err != nil {
-		l.t.Fatalf("publishing on %s: %v", topic, err)
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for {
+		err := l.client.Publish(ctx, bus.Message{Topic: topic, Payload: []byte(payload), QoS: 1, Retained: retained})
+		switch {
+		case err == nil:
+			return
+		case ctx.Err() != nil || !errors.Is(err, bus.ErrOffline):
+			l.t.Fatalf("publishing on %s: %v", topic, err)
+		}
+		<-again.C
 	}
 }
 
