@@ -1,74 +1,56 @@
 package device
 
 import (
-	"fmt"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 )
 
-func TestBacklogKeepsWhatIsNeeded(t *testing.T) {
-	// A status a second, for as long as the marks go: + is confirmed, - is not.
-	for _, tt := range []struct {
-		name    string
-		limit   time.Duration
-		marks   string
-		later   time.Duration // after the last status
-		first   int           // the oldest that is kept; 0: none
-		dropped int
+// one status a second; confirm says for each whether the broker confirmed it.
+func filled(limit time.Duration, confirm ...bool) (*backlog, time.Time) {
+	b := &backlog{limit: limit}
+	now := time.Now()
+	for i, c := range confirm {
+		now = now.Add(time.Second)
+		b.add(now, uint64(i+1), nil).confirmed = c
+	}
+	return b, now
+}
+
+func repeated(n int, v bool) []bool {
+	out := make([]bool, n)
+	for i := range out {
+		out[i] = v
+	}
+	return out
+}
+
+func TestBacklog(t *testing.T) {
+	for name, c := range map[string]struct {
+		limit       time.Duration
+		confirm     []bool
+		first, last uint64
+		dropped     uint64
 	}{
-		{"all fresh", time.Hour, "+++++", 0, 1, 0},
-		{"confirmed for 30 s", time.Hour, strings.Repeat("+", 100), 0, 70, 0},
-		{"and no longer", time.Hour, "+++", 29 * time.Second, 2, 0},
-		{"until none is left", time.Hour, "+++", time.Minute, 0, 0},
-		{"unconfirmed ones all", time.Hour, strings.Repeat("-", 100), 0, 1, 0},
-		{"30 s before the first unconfirmed", time.Hour, strings.Repeat("+", 100) + strings.Repeat("-", 100), 0, 71, 0},
-		{"one unconfirmed holds what came since", time.Hour, strings.Repeat("+", 40) + "-" + strings.Repeat("+", 100), 0, 11, 0},
-		{"no longer than the limit", time.Minute, strings.Repeat("-", 100), 0, 40, 39},
-		{"of which only unconfirmed ones are dropped", time.Minute, strings.Repeat("+", 20) + strings.Repeat("-", 80), 0, 40, 19},
-		{"a limit below 30 s is 30 s", 0, strings.Repeat("-", 100), 0, 70, 69},
-		{"confirmed late", time.Minute, strings.Repeat("-", 100), 2 * time.Minute, 0, 100},
+		"nothing":                       {time.Hour, nil, 0, 0, 0},
+		"confirmed: the last 30 s":      {time.Hour, repeated(100, true), 70, 100, 0},
+		"lost: since then and 30 s":     {time.Hour, append(repeated(100, true), repeated(200, false)...), 71, 300, 0},
+		"lost for longer than kept":     {100 * time.Second, append(repeated(100, true), repeated(200, false)...), 200, 300, 99},
+		"one in between unconfirmed":    {time.Hour, append(append(repeated(50, true), false), repeated(100, true)...), 21, 151, 0},
+		"no backlog: 30 s all the same": {0, repeated(100, false), 70, 100, 69},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			b := backlog{limit: tt.limit}
-			now := time.Now()
-			for i, mark := range tt.marks {
-				now = now.Add(time.Second)
-				b.add(now, uint64(i+1), fmt.Append(nil, i+1)).confirmed = mark == '+'
-			}
-			kept := b.all(now.Add(tt.later))
-			if tt.first == 0 {
+		t.Run(name, func(t *testing.T) {
+			b, now := filled(c.limit, c.confirm...)
+			kept := b.all(now)
+			if c.last == 0 {
 				assert.Empty(t, kept)
-			} else if assert.NotEmpty(t, kept) {
-				assert.EqualValues(t, tt.first, kept[0].seq)
-				for i, e := range kept {
-					assert.EqualValues(t, tt.first+i, e.seq, "in order and complete")
-				}
-				assert.EqualValues(t, len(tt.marks), kept[len(kept)-1].seq)
+				return
 			}
-			assert.EqualValues(t, tt.dropped, b.dropped)
+			assert.Equal(t, c.first, kept[0].seq)
+			assert.Equal(t, c.last, kept[len(kept)-1].seq)
+			assert.Len(t, kept, int(c.last-c.first)+1)
+			assert.Equal(t, c.dropped, b.dropped)
 		})
 	}
-}
-
-// A clock that is set changes nothing: the times' monotonic part counts.
-func TestBacklogIgnoresTheWallClock(t *testing.T) {
-	b := backlog{limit: time.Hour}
-	now := time.Now()
-	b.add(now, 1, nil).confirmed = true
-	assert.Len(t, b.all(time.Now()), 1)
-}
-
-// What is let go of is let go of in memory too.
-func TestBacklogStaysSmall(t *testing.T) {
-	b := backlog{limit: time.Hour}
-	now := time.Now()
-	for i := range uint64(100_000) {
-		now = now.Add(time.Second)
-		b.add(now, i, nil).confirmed = true
-	}
-	assert.Len(t, b.entries, 31)
-	assert.Less(t, cap(b.entries), 200)
 }

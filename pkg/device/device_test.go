@@ -1,12 +1,9 @@
-package device_test
+package device
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,7 +12,6 @@ import (
 
 	"trackerdcs/pkg/bus"
 	"trackerdcs/pkg/bus/bustest"
-	"trackerdcs/pkg/device"
 	"trackerdcs/pkg/service"
 	"trackerdcs/pkg/service/servicetest"
 	"trackerdcs/pkg/wire"
@@ -23,290 +19,133 @@ import (
 	"trackerdcs/services/broker/mqttd"
 )
 
-// driver is a driver that publishes when it is told to.
-type driver struct {
-	*device.Device
-	t   *testing.T
-	env *service.Env
-	seq atomic.Uint64 // what it has published last
-	end func()
-}
-
-type status struct {
-	Seq  uint64    `json:"seq"`
-	Boot string    `json:"boot"`
-	Time time.Time `json:"time"`
-}
-
-func settings(url string) *device.Settings {
-	return &device.Settings{
-		Device: service.Device{Device: "hv"}, Bus: service.Bus{Broker: url},
-		Model: "test", Period: time.Second, Backlog: time.Hour,
-	}
-}
-
-func launch(t *testing.T, s *device.Settings) *driver {
+// run puts a device on the bus until the test ends; so many statuses are made
+// before it is connected.
+func run(t *testing.T, url string, waiting int) *Device {
 	t.Helper()
-	d := &driver{t: t, env: servicetest.Env(t, "test", "hv")}
-	dev, err := device.New(d.env, s)
+	d, err := New(servicetest.Env(t, "psu", "hv"), &Settings{Bus: service.Bus{Broker: url}, Backlog: time.Hour})
 	require.NoError(t, err)
-	d.Device = dev
+	publish(d, waiting)
+	up := make(chan struct{}, 100)
+	d.OnConnect(func() { up <- struct{}{} })
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		assert.NoError(t, dev.Run(ctx, func(ctx context.Context) error {
-			<-ctx.Done()
-			return nil
-		}))
-	}()
-	d.end = func() {
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx, func(ctx context.Context) error { <-ctx.Done(); return nil }) }()
+	t.Cleanup(func() {
 		cancel()
-		<-ended
+		require.NoError(t, <-ended)
+	})
+	select {
+	case <-up:
+	case <-time.After(bustest.Patience):
+		t.Fatal("no connection")
 	}
-	t.Cleanup(d.end)
 	return d
 }
 
-func (d *driver) connected() *driver {
-	d.t.Helper()
-	require.Eventually(d.t, d.Connected, bustest.Patience, time.Millisecond)
-	return d
-}
-
-func (d *driver) publish(n int) {
+func publish(d *Device, n int) {
 	for range n {
-		now := time.Now()
-		at := d.Stamp(now)
-		d.Publish(now, func(seq uint64) []byte {
-			d.seq.Store(seq)
-			return wire.Encode(status{Seq: seq, Boot: d.env.Boot, Time: at})
-		})
+		d.Publish(time.Now(), func(seq uint64) []byte { return fmt.Appendf(nil, `{"seq":%d}`, seq) })
 	}
 }
 
-// heard are the seqs of a boot that came on a topic, in order.
-func heard(t *testing.T, l *bustest.Listener, topic, boot string) (out []uint64) {
-	t.Helper()
+func seqOf(m bus.Message) uint64 {
+	var s struct{ Seq uint64 }
+	_ = json.Unmarshal(m.Payload, &s)
+	return s.Seq
+}
+
+func awaitSeq(l *bustest.Listener, mark int, topic string, seq uint64) {
+	l.Await(mark, fmt.Sprintf("seq %d on %s", seq, topic), func(m bus.Message) bool { return m.Topic == topic && seqOf(m) == seq })
+}
+
+// A loader that was away may lack what a killed broker has forgotten: when any
+// service turns ready the last 30 s are sent again, when it stays so they are not.
+func TestReplayWhenAServiceTurnsReady(t *testing.T) {
+	url := brokertest.Start(t)
+	l := bustest.Listen(t, url, "/hv/#", "/mark")
+	d := run(t, url, 5) // five statuses wait: they go out on /replay at once
+	replays := func(n int) {
+		t.Helper()
+		require.Eventually(t, func() bool { return count(l, "/hv/replay", 5) == n }, bustest.Patience, 10*time.Millisecond, "%d replays", n)
+	}
+	replays(1)
+	for _, say := range []struct {
+		state   string
+		replays int
+	}{
+		{`{"state":"unreachable","boot":"a"}`, 1},
+		{`{"state":"ready","boot":"a"}`, 2},
+		{`{"state":"ready","boot":"a"}`, 2}, // it stays ready
+		{`{"state":"stopped","boot":"a"}`, 2},
+		{`{"state":"ready","boot":"b"}`, 3},
+	} {
+		l.Say("/service/loader/state", say.state)
+		replays(say.replays)
+	}
+	publish(d, 1)
+	awaitSeq(l, 0, "/hv/status", 6)
+	assert.Equal(t, 3, count(l, "/hv/replay", 5))
+}
+
+func count(l *bustest.Listener, topic string, seq uint64) (n int) {
 	for _, m := range l.Heard(topic) {
-		var s status
-		require.NoError(t, json.Unmarshal(m.Payload, &s))
-		if s.Boot == boot {
-			out = append(out, s.Seq)
+		if seqOf(m) == seq {
+			n++
 		}
 	}
-	return out
+	return n
 }
 
-// awaitComplete waits until every status of the driver has come, live or again.
-func (d *driver) awaitComplete(l *bustest.Listener) {
-	d.t.Helper()
-	l.Await(0, "every status", func(bus.Message) bool {
-		seen := make(map[uint64]bool)
-		for _, topic := range []string{"/hv/status", "/hv/replay"} {
-			for _, seq := range heard(d.t, l, topic, d.env.Boot) {
-				seen[seq] = true
-			}
-		}
-		for seq := uint64(1); seq <= d.seq.Load(); seq++ {
-			if !seen[seq] {
+// What is published while the broker is away is not live when it is back: it
+// comes on /replay, and acks come late but come.
+func TestNothingIsLostWhileTheBrokerIsAway(t *testing.T) {
+	broker := brokertest.New(t, mqttd.Options{})
+	d := run(t, broker.URL(), 0)
+	l := bustest.Listen(t, broker.URL(), "/hv/#")
+	d.Describe(wire.Meta{Kind: wire.KindPSU})
+	publish(d, 3)
+	awaitSeq(l, 0, "/hv/status", 3)
+	broker.Stop()
+	require.Eventually(t, func() bool { return !d.Connected() }, bustest.Patience, 10*time.Millisecond)
+	publish(d, 4)
+	d.Answer(wire.Ack{ID: "late", Phase: wire.Done})
+	broker.Start()
+	again := bustest.Listen(t, broker.URL(), "/hv/#")
+	again.Await(0, "the meta, published again", func(m bus.Message) bool { return m.Topic == "/hv/meta" })
+	require.Eventually(t, d.Connected, bustest.Patience, 10*time.Millisecond)
+	publish(d, 1)
+	awaitSeq(again, 0, "/hv/status", 8)
+	for _, m := range again.Heard("/hv/status") {
+		assert.EqualValues(t, 8, seqOf(m), "a status from before is not live")
+	}
+	require.Eventually(t, func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		for _, e := range d.kept.entries {
+			if !e.confirmed {
 				return false
 			}
 		}
 		return true
-	})
+	}, bustest.Patience, 10*time.Millisecond, "all is confirmed, on /status or on /replay")
+	assert.Zero(t, d.kept.dropped)
 }
 
-func increasing(t *testing.T, seqs []uint64) {
-	t.Helper()
-	for i := 1; i < len(seqs); i++ {
-		require.Greater(t, seqs[i], seqs[i-1])
+func TestDescribeSaysNothingTwice(t *testing.T) {
+	url := brokertest.Start(t)
+	l := bustest.Listen(t, url, "/hv/#")
+	d := run(t, url, 0)
+	for _, period := range []float64{1, 1, 2, 2} {
+		d.Describe(wire.Meta{Kind: wire.KindPSU, Period: period})
 	}
+	publish(d, 1)
+	awaitSeq(l, 0, "/hv/status", 1)
+	assert.Len(t, l.Heard("/hv/meta"), 2)
 }
 
-// replays waits for a replay that has the given status.
-func replays(t *testing.T, l *bustest.Listener, mark int, seq uint64) {
-	t.Helper()
-	l.Await(mark, "a replay", func(m bus.Message) bool {
-		var s status
-		return m.Topic == "/hv/replay" && json.Unmarshal(m.Payload, &s) == nil && s.Seq == seq
-	})
-}
-
-// Faults 5 and 6: what was said while the broker was away comes on /replay,
-// and on /status nothing of the past.
-func TestSeqIsCompleteOverABreak(t *testing.T) {
-	b := brokertest.New(t, mqttd.Options{})
-	l := bustest.Listen(t, b.URL(), "/hv/#")
-	d := launch(t, settings(b.URL())).connected()
-	d.publish(50)
-	for i, fault := range []func(){b.DropClients, func() { b.Stop(); d.publish(100); b.Start() }} {
-		before := d.seq.Load()
-		fault()
-		d.publish(50)
-		d.connected().publish(50)
-		l.Say("/service/loader/state", fmt.Sprintf(`{"state":"ready","boot":"%d"}`, i)) // who listens may be back after the driver
-		d.awaitComplete(l)
-		require.Greater(t, d.seq.Load(), before)
-	}
-	increasing(t, heard(t, l, "/hv/status", d.env.Boot))
-}
-
-// Statuses from before the first connection are not lost either.
-func TestStatusesBeforeTheBroker(t *testing.T) {
-	b := brokertest.New(t, mqttd.Options{})
-	b.Stop()
-	d := launch(t, settings(b.URL()))
-	d.publish(100)
-	b.Start()
-	l := bustest.Listen(t, b.URL(), "/hv/#", "/service/#")
-	d.connected()
-	l.Say("/service/loader/state", `{"state":"starting","boot":"a"}`)
-	l.Say("/service/loader/state", `{"state":"ready","boot":"a"}`)
-	d.awaitComplete(l)
-}
-
-// A broker that was killed has forgotten what it had confirmed: the last 30 s
-// are said again, whether confirmed or not.
-func TestFault06BrokerComesBackEmpty(t *testing.T) {
-	o := mqttd.Options{DataDir: filepath.Join(t.TempDir(), "data")}
-	b := brokertest.New(t, o)
-	d := launch(t, settings(b.URL())).connected()
-	first := bustest.Listen(t, b.URL(), "/hv/#")
-	meta := wire.Meta{Kind: wire.KindSensor, Model: "test", Fields: map[string]wire.MetaField{}}
-	d.Describe(meta)
-	d.Set(wire.Ready, "")
-	d.publish(20)
-	d.awaitComplete(first)
-	b.Stop()
-	require.NoError(t, os.RemoveAll(o.DataDir))
-	d.publish(20)
-	b.Start()
-	l := bustest.Listen(t, b.URL(), "/hv/#", "/service/#")
-	d.connected()
-	l.Await(0, "the state", func(m bus.Message) bool { return m.Topic == "/hv/state" })
-	l.Await(0, "the description", func(m bus.Message) bool { return m.Topic == "/hv/meta" })
-	l.Say("/service/loader/state", `{"state":"ready","boot":"a"}`) // the archive may have come after the driver
-	d.awaitComplete(l)
-}
-
-func TestReplayWhenAServiceTurnsReady(t *testing.T) {
-	b := brokertest.New(t, mqttd.Options{})
-	l := bustest.Listen(t, b.URL(), "/hv/#", "/service/#")
-	l.Leave("/service/loader/state", `{"state":"ready","boot":"a"}`)
-	d := launch(t, settings(b.URL())).connected()
-	d.publish(3)
-	d.awaitComplete(l)
-	l.Say("/service/loader/state", `{"state":"ready","boot":"a"}`) // it still is
-	count := func() int { return len(l.Heard("/hv/replay")) }
-	for i, turn := range []struct {
-		say    []string
-		replay bool
-	}{
-		{[]string{`{"state":"ready","boot":"a"}`}, false},
-		{[]string{`{"state":"unreachable","boot":"a"}`}, false},
-		{[]string{`{"state":"ready","boot":"a"}`}, true},
-		{[]string{`{"state":"ready","boot":"a","error":""}`}, false},
-		{[]string{`{"state":"ready","boot":"b"}`}, true}, // a restart that was too quick to be seen
-		{[]string{"rubbish", `[]`, `{"state":1}`, ""}, false},
-		{[]string{`{"state":"lost","boot":"b"}`}, false},
-		{[]string{`{"state":"ready","boot":"b"}`}, true},
-	} {
-		d.publish(1)
-		seq := d.seq.Load()
-		d.awaitComplete(l)
-		mark, before := l.Mark(), count()
-		for _, s := range turn.say {
-			l.Say("/service/loader/state", s)
-		}
-		if turn.replay {
-			replays(t, l, mark, seq)
-			continue
-		}
-		// A service that is new is heard of after the one above.
-		name := string(rune('a' + i))
-		l.Say("/service/"+name+"/state", `{"state":"ready","boot":"x"}`)
-		replays(t, l, mark, seq)
-		assert.Equal(t, before+int(seq), count(), "one replay, of the new service: %s", turn.say)
-	}
-}
-
-func TestMetaIsSaidWhenItChangesAndAfterAReconnect(t *testing.T) {
-	b := brokertest.New(t, mqttd.Options{})
-	l := bustest.Listen(t, b.URL(), "/hv/#")
-	d := launch(t, settings(b.URL())).connected()
-	meta := wire.Meta{Kind: wire.KindSensor, Model: "one", Fields: map[string]wire.MetaField{}}
-	d.Describe(meta)
-	d.Describe(meta)
-	meta.Model = "two"
-	d.Describe(meta)
-	d.Describe(meta)
-	models := func() (out []string) {
-		for _, m := range l.Heard("/hv/meta") {
-			var meta wire.Meta
-			require.NoError(t, json.Unmarshal(m.Payload, &meta))
-			out = append(out, meta.Model)
-		}
-		return out
-	}
-	d.publish(1)
-	l.Await(0, "a status", func(m bus.Message) bool { return m.Topic == "/hv/status" })
-	assert.Equal(t, []string{"one", "two"}, models())
-	b.DropClients()
-	l.Await(0, "the description again", func(bus.Message) bool { return len(models()) >= 3 })
-	assert.Equal(t, "two", models()[2])
-	m := bustest.Listen(t, b.URL(), "/hv/meta/#").Await(0, "the retained description", func(bus.Message) bool { return true })
-	assert.True(t, m.Retained)
-}
-
-// An answer that cannot be sent goes out after the reconnect.
-func TestAnswersAreKept(t *testing.T) {
-	b := brokertest.New(t, mqttd.Options{})
-	d := launch(t, settings(b.URL())).connected()
-	acks := make(chan string, 100)
-	archive, err := bus.New(bus.Options{Broker: b.URL(), ClientID: "archive", Persistent: true})
-	require.NoError(t, err)
-	archive.Subscribe("/hv/ack", 1, func(m bus.Message) {
-		var a wire.Ack
-		assert.NoError(t, json.Unmarshal(m.Payload, &a))
-		acks <- a.ID
-	})
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error)
-	go func() { ended <- archive.Run(ctx) }()
-	defer func() { cancel(); <-ended }()
-	require.Eventually(t, archive.Connected, bustest.Patience, time.Millisecond)
-
-	b.Stop()
-	require.Eventually(t, func() bool { return !d.Connected() }, bustest.Patience, time.Millisecond)
-	for _, id := range []string{"1", "2", "3"} {
-		d.Answer(wire.Ack{ID: id, Op: "setv", Phase: wire.Accepted, Code: wire.OK})
-	}
-	b.Start()
-	for _, want := range []string{"1", "2", "3"} {
-		select {
-		case id := <-acks:
-			assert.Equal(t, want, id)
-		case <-time.After(bustest.Patience):
-			t.Fatal("no answer ", want)
-		}
-	}
-	assert.Zero(t, d.Dropped())
-}
-
-func TestSettingsThatAreWrong(t *testing.T) {
-	for want, change := range map[string]func(*device.Settings){
-		"DCS_PERIOD: 1ms: choose 10ms to 1h":  func(s *device.Settings) { s.Period = time.Millisecond },
-		"DCS_PERIOD: 2h0m0s":                  func(s *device.Settings) { s.Period = 2 * time.Hour },
-		"DCS_BACKLOG: -1s: choose 0 to 168h":  func(s *device.Settings) { s.Backlog = -time.Second },
-		"DCS_BACKLOG: 200h0m0s":               func(s *device.Settings) { s.Backlog = 200 * time.Hour },
-		"DCS_BROKER: broker address":          func(s *device.Settings) { s.Broker = "x" },
-		"DCS_TOPIC_ROOT: topic root":          func(s *device.Settings) { s.Bus.Root = "#" },
-		"DCS_BROKER_PASSWORD_FILE: needs DCS": func(s *device.Settings) { s.PasswordFile = "device.go" },
-	} {
-		s := settings("tcp://127.0.0.1")
-		require.NoError(t, s.Check())
-		change(s)
-		assert.ErrorContains(t, s.Check(), want)
-	}
+func TestSettings(t *testing.T) {
+	s := &Settings{Bus: service.Bus{Broker: "tcp://x:1"}, Period: 0, Backlog: -1}
+	assert.ErrorContains(t, s.Check(), "DCS_PERIOD")
+	assert.ErrorContains(t, s.Check(), "DCS_BACKLOG")
 }

@@ -1,0 +1,62 @@
+package device
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestBacklogLetsGo(t *testing.T) {
+	// A status a second, for as long as the marks go: + is confirmed, - is not.
+	for _, tt := range []struct {
+		name    string
+		limit   time.Duration
+		marks   string
+		later   time.Duration // after the last status
+		first   int           // the oldest that is kept; 0: none
+		dropped int
+	}{
+		{"all fresh", time.Hour, "+++++", 0, 1, 0},
+		{"and no longer", time.Hour, "+++", 29 * time.Second, 2, 0},
+		{"until none is left", time.Hour, "+++", time.Minute, 0, 0},
+		{"unconfirmed ones all", time.Hour, strings.Repeat("-", 100), 0, 1, 0},
+		{"no longer than the limit", time.Minute, strings.Repeat("-", 100), 0, 40, 39},
+		{"of which only unconfirmed ones are dropped", time.Minute, strings.Repeat("+", 20) + strings.Repeat("-", 80), 0, 40, 19},
+		{"confirmed late", time.Minute, strings.Repeat("-", 100), 2 * time.Minute, 0, 100},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := backlog{limit: tt.limit}
+			now := time.Now()
+			for i, mark := range tt.marks {
+				now = now.Add(time.Second)
+				b.add(now, uint64(i+1), fmt.Append(nil, i+1)).confirmed = mark == '+'
+			}
+			kept := b.all(now.Add(tt.later))
+			if tt.first == 0 {
+				assert.Empty(t, kept)
+			} else if assert.NotEmpty(t, kept) {
+				assert.EqualValues(t, tt.first, kept[0].seq)
+				for i, e := range kept {
+					assert.EqualValues(t, tt.first+i, e.seq, "in order and complete")
+				}
+				assert.EqualValues(t, len(tt.marks), kept[len(kept)-1].seq)
+			}
+			assert.EqualValues(t, tt.dropped, b.dropped)
+		})
+	}
+}
+
+// What is let go of is let go of in memory too.
+func TestBacklogStaysSmall(t *testing.T) {
+	b := backlog{limit: time.Hour}
+	now := time.Now()
+	for i := range uint64(100_000) {
+		now = now.Add(time.Second)
+		b.add(now, i, nil).confirmed = true
+	}
+	assert.Len(t, b.entries, 31)
+	assert.Less(t, cap(b.entries), 200)
+}
