@@ -27,7 +27,7 @@ func run(ctx context.Context, env *service.Env, cfg *config) error {
 	if err != nil {
 		return err
 	}
-	d := &driver{Device: dev, env: env, cfg: cfg}
+	d := &driver{Device: dev, env: env, cfg: cfg, pace: pace{period: cfg.Period}}
 	return dev.Run(ctx, d.loop)
 }
 
@@ -37,7 +37,7 @@ type driver struct {
 	env *service.Env
 	cfg *config
 	due time.Time // when the next status is due
-	gap time.Duration
+	pace
 }
 
 // loop connects to the sensor, again and again, until ctx ends.
@@ -68,7 +68,8 @@ func (d *driver) once(ctx context.Context) (read bool, err error) {
 	}
 	defer func() { _ = s.Close() }()
 	info := s.Info()
-	for last := (time.Time{}); ; {
+	d.pause()
+	for {
 		if !info.Streams {
 			sleep(ctx, time.Until(d.due))
 		}
@@ -79,10 +80,7 @@ func (d *driver) once(ctx context.Context) (read bool, err error) {
 			return read, fmt.Errorf("reading: %w", err)
 		}
 		now := time.Now()
-		if read {
-			d.gap = now.Sub(last)
-		}
-		read, last = true, now
+		read = true
 		// A stream that comes about as often as asked for is published whole.
 		if info.Streams && now.Add(d.cfg.Period/4).Before(d.due) {
 			continue
@@ -90,22 +88,20 @@ func (d *driver) once(ctx context.Context) (read bool, err error) {
 		if d.due = d.due.Add(d.cfg.Period); d.due.Before(now) {
 			d.due = now.Add(d.cfg.Period)
 		}
+		d.tick(now)
 		d.Set(wire.Ready, "")
 		d.describe(info)
 		d.publish(now, r)
 	}
 }
 
-// describe publishes what the sensor is. The period is the stream's own where
-// that is longer than what was asked for.
+// describe publishes what the sensor is. The period is the one that is
+// achieved: a sensor may be slower than what was asked for.
 func (d *driver) describe(info sensor.Info) {
 	m := wire.Meta{
 		Kind: wire.KindSensor, Model: info.Model, Serial: info.Serial, Firmware: info.Firmware,
 		Driver: fmt.Sprintf("%s %s", d.env.Program, service.Version()),
-		Period: d.cfg.Period.Seconds(), Fields: make(map[string]wire.MetaField),
-	}
-	if gap := d.gap.Round(time.Second).Seconds(); info.Streams && gap > m.Period {
-		m.Period = gap
+		Period: max(d.period, d.cfg.Period).Seconds(), Fields: make(map[string]wire.MetaField),
 	}
 	for name, f := range info.Fields {
 		mf := wire.MetaField{Unit: f.Unit}
@@ -135,23 +131,52 @@ func (d *driver) publish(now time.Time, r sensor.Reading) {
 		return
 	}
 	for name, x := range r {
-		d.Send(bus.Message{Topic: d.Root().Sensor(d.cfg.Legacy, name), QoS: 1, Payload: d.legacy(name, x)}, nil)
+		if v := wire.Known(x); v.Valid {
+			d.Send(bus.Message{Topic: d.Root().Sensor(d.cfg.Legacy, name), QoS: 1, Payload: d.legacy(name, v)}, nil)
+		}
 	}
 }
 
 // legacy is a measurement as the original stack's reader published it.
-func (d *driver) legacy(measurement string, value float64) []byte {
+func (d *driver) legacy(measurement string, value wire.Value) []byte {
 	b, err := json.Marshal(struct {
 		Topic       string     `json:"topic"`
 		Sensor      string     `json:"sensor"`
 		Measurement string     `json:"measurement"`
 		Value       wire.Value `json:"value"`
-	}{d.Root().Sensor(d.cfg.Legacy, measurement), d.cfg.Legacy, measurement, wire.Known(value)})
+	}{d.Root().Sensor(d.cfg.Legacy, measurement), d.cfg.Legacy, measurement, value})
 	if err != nil {
 		panic("sensor: " + err.Error()) // strings and a number always encode
 	}
 	return b
 }
+
+// pace finds out how far apart statuses are.
+type pace struct {
+	period time.Duration
+	last   time.Time // the last status; zero after a break
+	gap    time.Duration
+}
+
+// tick takes note of a status. One that fails to come changes nothing yet: the
+// period is another one when two gaps in a row say so.
+func (p *pace) tick(now time.Time) {
+	if p.last.IsZero() {
+		p.last = now
+		return
+	}
+	gap := now.Sub(p.last)
+	if p.gap != 0 && p.off(gap) && p.off(p.gap) {
+		p.period = ((gap + p.gap) / 2).Round(10 * time.Millisecond)
+	}
+	p.gap, p.last = gap, now
+}
+
+// off reports whether a gap is a quarter or more from the period.
+func (p *pace) off(gap time.Duration) bool { return 4*(gap-p.period).Abs() >= p.period }
+
+// pause says that the time up to the next status means nothing.
+func (p *pace) pause() { p.last, p.gap = time.Time{}, 0 }
 
 func sleep(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
