@@ -77,7 +77,7 @@ func (m *Machine) settle(now time.Time, e *Effects, c *channel) {
 		if t.trouble != "" {
 			m.end(now, e, t, wire.Failed, t.troubled, t.trouble)
 		} else {
-			m.end(now, e, t, wire.Done, wire.OK, "")
+			m.end(now, e, t, wire.Done, wire.OK, t.ceded)
 		}
 	}
 }
@@ -89,7 +89,7 @@ func (m *Machine) effect(t *task, c *channel) (reached bool, code wire.Code, why
 	switch t.cmd.Op {
 	case wire.SetV:
 		back := near(c.VReq, t.cmd.Number, m.info.Resolution.Volts)
-		if t.unsure && !back {
+		if t.isUnsure(n) && !back {
 			return m.notReadBack(t, c.VReq, "V")
 		}
 		code = wire.OK
@@ -114,19 +114,19 @@ func (m *Machine) effect(t *task, c *channel) (reached bool, code wire.Code, why
 		return c.Trip != wire.Yes, wire.OK, ""
 	}
 	if t.isOff() {
-		if c.On == wire.No && (!c.VMon.Valid || math.Abs(c.VMon.V) <= m.residual()) {
+		if c.On == wire.No && near(c.VMon, 0, m.residual()) {
 			return true, wire.OK, ""
 		}
-		if t.unsure && c.On == wire.Yes {
+		if t.isUnsure(n) && c.On == wire.Yes {
 			return false, wire.CodeUnreachable, fmt.Sprintf("the connection was lost and channel %d is on: send it again", n)
 		}
 		return false, wire.OK, ""
 	}
-	if c.On == wire.Yes && (!c.VMon.Valid || !c.VReq.Valid || near(c.VMon, c.VReq.V, m.info.Tolerance)) {
+	if c.On == wire.Yes && c.VReq.Valid && near(c.VMon, c.VReq.V, m.info.Tolerance) {
 		return true, wire.OK, ""
 	}
 	code, why = stopped(c)
-	if code == wire.OK && t.unsure && c.On == wire.No {
+	if code == wire.OK && t.isUnsure(n) && c.On == wire.No {
 		return false, wire.CodeUnreachable, fmt.Sprintf("the connection was lost and channel %d is off: it was not executed", n)
 	}
 	return false, code, why
@@ -146,7 +146,7 @@ func near(v wire.Value, x, slack float64) bool {
 // notReadBack waits for a readback that may be late, but not for one that was
 // lost with the connection.
 func (m *Machine) notReadBack(t *task, got wire.Value, unit string) (bool, wire.Code, string) {
-	if t.unsure {
+	if len(t.unsure) > 0 {
 		return false, wire.CodeUnreachable, fmt.Sprintf("the connection was lost and %s %s reads back: it was not executed", got, unit)
 	}
 	return false, wire.OK, ""
@@ -227,13 +227,22 @@ func (m *Machine) lock(now time.Time, e *Effects, t *task) {
 		}
 	}
 	m.saving = append(m.saving, t)
-	e.Save, e.Status = true, true
+	e.Status = true
+}
+
+// startSaving has the locks kept, one state of them at a time: a flood of locks
+// must not hold up what an off waits for.
+func (m *Machine) startSaving(e *Effects) {
+	if len(m.kept) == 0 && len(m.saving) > 0 {
+		m.kept, m.saving = m.saving, nil
+		e.Save = true
+	}
 }
 
 // saved answers the locks that are on disk now. One that could not be kept
 // stands until the program ends, and its sender is told.
 func (m *Machine) saved(now time.Time, e *Effects, err error) {
-	for _, t := range m.saving {
+	for _, t := range m.kept {
 		switch {
 		case err != nil:
 			m.end(now, e, t, wire.Failed, wire.Hardware, "it counts now and will not outlive a restart: "+err.Error())
@@ -243,7 +252,7 @@ func (m *Machine) saved(now time.Time, e *Effects, err error) {
 			m.end(now, e, t, wire.Done, wire.OK, "")
 		}
 	}
-	m.saving = nil
+	m.kept = nil
 }
 
 // end says the last word on a task and on those that joined it.
@@ -288,6 +297,8 @@ func (m *Machine) ack(now time.Time, t *task, phase string, code wire.Code, mess
 
 // say sends an ack and remembers it as the latest of its id.
 func (m *Machine) say(now time.Time, e *Effects, t *task, a wire.Ack) {
-	m.ids.note(now, t.cmd.ID, t.content, a)
+	if !t.unnamed {
+		m.ids.note(now, t.cmd.ID, t.content, a)
+	}
 	e.Acks = append(e.Acks, a)
 }

@@ -15,7 +15,7 @@ func TestDone(t *testing.T) {
 			acks: "a accepted; b accepted; b done; a done", writes: "switch/0 on; seti/1 0.002"},
 		{name: "switch off near zero", do: "knob 0 50; a: switch/0 on; wait 5s; b: switch/0 off; wait 4s; c: seti/1 0.002; wait 1s",
 			acks: "a accepted; a done; b accepted; c accepted; c done; b done", writes: "switch/0 on; switch/0 off; seti/1 0.002"},
-		{name: "switch off, vmon unknown", supply: func(s *supply) { s.channels[0].VMon = wire.Value{} }, do: "b: switch/0 off", acks: "b accepted; b done", writes: "switch/0 off"},
+		{name: "switch off, vmon unknown", supply: func(s *supply) { s.channels[0].VMon = wire.Value{} }, do: "b: switch/0 off; wait 11s", acks: "b accepted; b failed TIMEOUT", writes: "switch/0 off"},
 		{name: "clear", do: "trip 0; trip 2; read; a: clear/all", acks: "a accepted; a done", writes: "clear/0; clear/1; clear/2"},
 		{name: "a trip while ramping", do: "o: switch/0 on; a: setv/0 500; wait 3s; trip 0; read; wait 1s",
 			acks: "o accepted; o done; a accepted; a failed TRIPPED", writes: "switch/0 on; setv/0 500"},

@@ -1,6 +1,7 @@
 package psu
 
 import (
+	"crypto/sha256"
 	"time"
 
 	"trackerdcs/pkg/wire"
@@ -20,7 +21,7 @@ type idBook struct {
 }
 
 type idEntry struct {
-	content string
+	content [sha256.Size]byte
 	ack     wire.Ack
 	touched time.Time
 	slot    int // in the ring
@@ -46,7 +47,7 @@ func (b *idBook) find(now time.Time, id string) *idEntry {
 }
 
 // note keeps the latest ack of an id; the first also what the command was.
-func (b *idBook) note(now time.Time, id, content string, ack wire.Ack) {
+func (b *idBook) note(now time.Time, id string, content [sha256.Size]byte, ack wire.Ack) {
 	if e := b.byID[id]; e != nil {
 		if !e.past(now) {
 			e.ack, e.touched = ack, now
@@ -54,9 +55,16 @@ func (b *idBook) note(now time.Time, id, content string, ack wire.Ack) {
 		}
 		b.ring[e.slot] = "" // long past: the id is a new command's
 	}
-	if old := b.ring[b.next]; old != "" {
-		delete(b.byID, old)
+	// The oldest makes room whose command has ended. There is one: no more than
+	// a few hundred can be on their way.
+	for range b.ring {
+		old := b.byID[b.ring[b.next]]
+		if old == nil || old.ack.Final() {
+			break
+		}
+		b.next = (b.next + 1) % len(b.ring)
 	}
+	delete(b.byID, b.ring[b.next])
 	b.ring[b.next] = id
 	b.byID[id] = &idEntry{content, ack, now, b.next}
 	b.next = (b.next + 1) % len(b.ring)

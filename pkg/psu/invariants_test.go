@@ -397,7 +397,7 @@ func (w *walker) checkWrite(p Write) error {
 		return fmt.Errorf("its command %s is a %s %s", id, c.op, c.word)
 	case !c.isOff() && slices.ContainsFunc(w.m.queue, (*task).isOff):
 		return errors.New("a switch off waits")
-	case c.lost:
+	case c.lost && !c.isOff(): // an off goes on with the channels that were not begun
 		return fmt.Errorf("the outcome of %s was unknown: it is repeated", id)
 	case !c.isOff() && len(c.wrote) == 0 && !c.expires.IsZero() && w.now.After(c.expires):
 		return fmt.Errorf("%s has expired", id)

@@ -42,7 +42,7 @@ func TestRule10Lock(t *testing.T) {
 				}
 				return nil
 			}},
-		{name: "counts before it is on disk", do: "l: lock/0 why; a: setv/0 1; u: unlock/0; saved", acks: "l accepted; a rejected LOCKED; u accepted; l done; u done"},
+		{name: "counts before it is on disk", do: "l: lock/0 why; a: setv/0 1; u: unlock/0; saved; b: setv/0 1; saved", acks: "l accepted; a rejected LOCKED; u accepted; l done; b accepted; b done; u done", writes: "setv/0 1"},
 		{name: "cannot be kept", do: "l: lock/0 why; unsaved; a: setv/0 1", acks: "l accepted; l failed HARDWARE; a rejected LOCKED"},
 		{name: "without a reason", do: "l: lock/0; lock/0 x", acks: "l rejected BAD_VALUE; b00-1 rejected BAD_VALUE"},
 		{name: "unlock of what is not locked", do: "u: unlock/0; saved", acks: "u accepted; u done"},

@@ -33,8 +33,10 @@ type Machine struct {
 
 	queue    []*task // waiting, in the order of their writes
 	current  *task   // whose write is under way
+	writing  Write   // that write
 	awaiting []*task // written, and not yet seen to have had their effect
-	saving   []*task // lock and unlock, until they are on disk
+	saving   []*task // lock and unlock that are to be kept on disk
+	kept     []*task // those that are being kept
 	locks    map[int]Lock
 	ids      *idBook
 	made     int          // ids made up
@@ -84,7 +86,7 @@ type Effects struct {
 	Acks   []wire.Ack // to be published, in order
 	Write  *Write     // to be started now
 	Status bool       // read the instrument and publish a status, now
-	Save   bool       // keep Locks on disk, then hand in Saved
+	Save   bool       // keep Locks on disk, then hand in Saved; the next Save comes after that
 }
 
 // The events.
@@ -153,12 +155,10 @@ func (m *Machine) Handle(now time.Time, event any) Effects {
 	case Opened:
 		m.opened(now, &e, ev)
 	case Broken:
-		m.broken()
+		m.broken(now, &e)
 	case Gone:
-		m.broken()
-		for _, t := range m.takeWaiting(func(*task) bool { return true }) {
-			m.end(now, &e, t, wire.Failed, wire.CodeUnreachable, "the instrument does not answer: it was not written")
-		}
+		m.broken(now, &e)
+		m.giveUp(now, &e, func(*task) bool { return true })
 	case Read:
 		m.read(now, &e, ev.Readings)
 	case Written:
@@ -173,6 +173,7 @@ func (m *Machine) Handle(now time.Time, event any) Effects {
 	}
 	m.timeouts(now, &e)
 	m.startNext(now, &e)
+	m.startSaving(&e)
 	return e
 }
 
@@ -219,12 +220,21 @@ func (m *Machine) dropStrangers(now time.Time, e *Effects, another bool) {
 	}
 }
 
-// broken forgets what is no longer known to be so.
-func (m *Machine) broken() {
+// broken forgets what is no longer known to be so, and ends what waits. An off
+// or a lock that comes from now on is refused, so nothing that came before it
+// may be written after the connection is back; offs alone are written then.
+func (m *Machine) broken(now time.Time, e *Effects) {
 	m.linked = false
+	m.giveUp(now, e, func(t *task) bool { return !t.isOff() })
 	for _, c := range m.channels {
 		c.fresh = false
 		c.target = wire.Value{}
+	}
+}
+
+func (m *Machine) giveUp(now time.Time, e *Effects, which func(*task) bool) {
+	for _, t := range m.takeWaiting(which) {
+		m.end(now, e, t, wire.Failed, wire.CodeUnreachable, "the instrument does not answer: it was not written")
 	}
 }
 

@@ -1,6 +1,7 @@
 package psu
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math"
@@ -13,7 +14,8 @@ import (
 // task is a command on its way.
 type task struct {
 	cmd      wire.Command
-	content  string
+	content  [sha256.Size]byte
+	unnamed  bool // its id was made up: nobody can repeat it
 	channels []int
 	received time.Time
 
@@ -21,7 +23,8 @@ type task struct {
 	begun     bool
 	joined    []*task // commands for the same target, which end as this one does
 	supersede *task   // came while the write was under way
-	unsure    bool    // the connection was lost on the way: read back, not repeated
+	unsure    []int   // channels whose write was lost on the way: read back, not repeated
+	ceded     string  // what was left to another command, of several channels
 	trouble   string  // what the instrument refused, of several channels
 	troubled  wire.Code
 	open      map[int]bool // channels whose effect has not been seen
@@ -29,6 +32,8 @@ type task struct {
 	target    float64      // of a switch on: the setpoint that its sender was told
 	deadline  time.Time
 }
+
+func (t *task) isUnsure(n int) bool { return slices.Contains(t.unsure, n) }
 
 func (t *task) isOff() bool { return t.cmd.Op == wire.Switch && t.cmd.Word == wire.Off }
 func (t *task) isOn() bool  { return t.cmd.Op == wire.Switch && t.cmd.Word == wire.On }
@@ -41,6 +46,36 @@ func (t *task) overlaps(o *task) bool { return slices.ContainsFunc(t.channels, o
 // lockable reports whether a lock forbids the command.
 func (t *task) lockable() bool {
 	return !t.isOff() && t.cmd.Op != wire.Clear && t.cmd.Op != wire.Unlock
+}
+
+// unsureOf adds the channels of a write of which nobody knows whether it was
+// executed.
+func (t *task) unsureOf(w Write) []int {
+	if w.Channel.Kind == wire.OneChannel {
+		return append(t.unsure, w.Channel.Number)
+	}
+	return t.channels
+}
+
+// cede leaves the channels of another command to that one, where t is a clear
+// of all channels that is still to be written, and reports whether any is left.
+func (t *task) cede(to *task) bool {
+	if !t.isAll() || t.cmd.Op != wire.Clear {
+		return false
+	}
+	var left []int
+	for _, n := range t.channels {
+		if !to.touches(n) {
+			left = append(left, n)
+		}
+	}
+	if len(left) == 0 {
+		return false
+	}
+	t.channels = left
+	t.writes = slices.DeleteFunc(t.writes, func(w Write) bool { return to.touches(w.Channel.Number) })
+	t.ceded = "but for what was superseded by " + to.name()
+	return true
 }
 
 func (t *task) name() string { return t.cmd.Op + " " + t.cmd.ID }
@@ -118,9 +153,9 @@ func (m *Machine) replace(now time.Time, e *Effects, t *task) {
 // as it is still needed for the others.
 func (m *Machine) cutIn(now time.Time, e *Effects, t *task) {
 	stays := func(o *task) bool { return o.isOff() && o.isAll() && !t.isAll() }
-	old := m.takeWaiting(func(o *task) bool { return o.overlaps(t) && !stays(o) })
+	old := m.takeWaiting(func(o *task) bool { return o.overlaps(t) && !stays(o) && !o.cede(t) })
 	m.superseded(now, e, old, t)
-	if c := m.current; c != nil && c.overlaps(t) && !stays(c) {
+	if c := m.current; c != nil && c.overlaps(t) && !stays(c) && !c.cede(t) {
 		c.supersede = t
 		c.writes = nil
 	}
@@ -341,6 +376,9 @@ func (m *Machine) begin(now time.Time, e *Effects, t *task) {
 	t.writes = t.writes[1:]
 	if !t.begun {
 		t.begun = true
+		if t.isOn() {
+			m.takeOver(now, e, t)
+		}
 		m.supersedeAwaited(now, e, t, func(o *task) bool {
 			switch t.cmd.Op {
 			case wire.SetV: // the ramp under way, be it of a setpoint or of a switch on
@@ -354,8 +392,22 @@ func (m *Machine) begin(now time.Time, e *Effects, t *task) {
 	for _, n := range t.channels {
 		m.channels[n].written = true
 	}
-	m.current = t
+	m.current, m.writing = t, w
 	e.Write = &w
+}
+
+// takeOver takes the channel of a switch on out of an off of all channels that
+// is still awaited on others.
+func (m *Machine) takeOver(now time.Time, e *Effects, on *task) {
+	n := on.channels[0]
+	for _, t := range slices.Clone(m.awaiting) {
+		if !t.isOff() || !t.isAll() || !t.open[n] || len(t.open) == 1 {
+			continue
+		}
+		delete(t.open, n)
+		t.ceded = "but for what was superseded by " + on.name()
+		t.channels = slices.DeleteFunc(slices.Clone(t.channels), func(c int) bool { return c == n })
+	}
 }
 
 // written goes on after a write.
@@ -377,9 +429,13 @@ func (m *Machine) written(now time.Time, e *Effects, err error) {
 			return
 		}
 	case err != nil:
-		m.broken()
-		t.unsure = true
-		t.writes = nil
+		// What was never begun is still written where that is an off: no other
+		// command is, since an off may be refused before the connection is back.
+		t.unsure = t.unsureOf(m.writing)
+		if !t.isOff() {
+			t.unsure, t.writes = t.channels, nil
+		}
+		m.broken(now, e)
 	}
 	switch {
 	case t.supersede != nil:

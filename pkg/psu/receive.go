@@ -1,6 +1,7 @@
 package psu
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"strconv"
 	"strings"
@@ -17,7 +18,7 @@ func (m *Machine) received(now time.Time, e *Effects, ev Received) {
 	cmd := ev.Command
 	t := &task{cmd: cmd, content: content(ev), received: now}
 	if cmd.ID == "" {
-		t.cmd.ID = m.makeID()
+		t.cmd.ID, t.unnamed = m.makeID(), true
 	} else if old := m.ids.find(now, cmd.ID); old != nil && !ev.Retained {
 		if old.content == t.content {
 			e.Acks = append(e.Acks, old.ack)
@@ -58,13 +59,13 @@ const retainedText = "the command was left on the broker from before: commands a
 
 // content is what makes two commands with one id the same: all but when they
 // expire.
-func content(ev Received) string {
+func content(ev Received) [sha256.Size]byte {
 	c := ev.Command
 	head := c.Op + "/" + c.Channel.String() + "\x00"
 	if ev.Err != nil {
-		return head + string(ev.Payload[:min(len(ev.Payload), wire.MaxCommand)])
+		return sha256.Sum256(append([]byte(head), ev.Payload...))
 	}
-	return head + fmt.Sprint(c.Value(), "\x00", c.Reason, "\x00", c.User, "\x00", c.Dry)
+	return sha256.Sum256(fmt.Append([]byte(head), c.Value(), "\x00", c.Reason, "\x00", c.User, "\x00", c.Dry))
 }
 
 // judge says whether a command may be executed, and if not, why.

@@ -351,8 +351,10 @@ func (w *walker) end() error {
 			return err
 		}
 	}
-	if err := w.event(Saved{}); err != nil {
-		return err
+	for range 2 { // the one under way, and what came meanwhile
+		if err := w.event(Saved{}); err != nil {
+			return err
+		}
 	}
 	for range 60 {
 		if err := w.pass(5*time.Minute, true); err != nil {
@@ -365,7 +367,7 @@ func (w *walker) end() error {
 	for id, c := range w.open {
 		return fmt.Errorf("%s %s has no final ack", c.op, id)
 	}
-	if w.m.Busy() || w.m.waiting() > 0 || len(w.m.saving) > 0 {
+	if w.m.Busy() || w.m.waiting() > 0 || len(w.m.saving)+len(w.m.kept) > 0 {
 		return errors.New("the machine is busy with nothing")
 	}
 	return nil
