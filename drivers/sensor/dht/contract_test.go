@@ -33,13 +33,13 @@ func TestFault23OfTheBoard(t *testing.T) {
 		sim := dht.New(dht.Options{EndLines: ended, Temperature: 21.37, Humidity: 40.26})
 		sim.Freeze(true)
 		good := sim.Print()
-		want := (&parser{}).feed([]byte(good + "\n"))[0]
+		want := (&parser{}).feed([]byte(good+"\n"), start)[0]
 		for i := range good {
 			garbled := []byte(good)
 			garbled[i] = 0x80 | garbled[i]
 			for _, bad := range []string{good[:i], string(garbled)} {
 				var p parser
-				got := p.feed([]byte(good + bad + good + good + "\n"))
+				got := p.feed([]byte(good+bad+good+good+"\n"), start)
 				for _, r := range got {
 					for field, x := range r {
 						assert.InDelta(t, want[field], x, 1e-9, "%s of %q", field, bad)

@@ -6,8 +6,9 @@
 //	Error reading humidity!
 //
 // The sketch that is in laboratories ends the temperature with a line end and
-// the humidity without one, so a humidity is known to be complete only when
-// the next text begins. One that ends both lines is read as well, at once.
+// the humidity without one, so a humidity is complete when the next text begins
+// or, with as many decimals as the temperature, when nothing follows for a
+// moment. One that ends both lines is read as well, at once.
 package dht
 
 import (
@@ -26,6 +27,10 @@ import (
 // would be wrong.
 const maxAge = time.Second
 
+// quiet is how long nothing comes between two measurements, at least; within
+// one a byte follows a byte after a millisecond.
+const quiet = 250 * time.Millisecond
+
 // maxQueue is how many readings wait, in a burst.
 const maxQueue = 16
 
@@ -35,10 +40,11 @@ type Sensor struct {
 	wake chan struct{} // something has changed
 	done chan struct{} // the reader has ended
 
-	mu      sync.Mutex
-	queue   []stamped
-	skipped int
-	err     error // why nothing more comes
+	mu     sync.Mutex
+	parser parser
+	last   time.Time // when something came
+	queue  []stamped
+	err    error // why nothing more comes
 }
 
 type stamped struct {
@@ -78,11 +84,12 @@ func (s *Sensor) Close() error {
 	return err
 }
 
-// Skipped returns how many pieces of the stream were not understood.
+// Skipped returns how many pieces of the stream were not understood, or came
+// too late.
 func (s *Sensor) Skipped() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.skipped
+	return s.parser.skipped
 }
 
 // Read implements sensor.Sensor: a temperature with the humidity that was
@@ -119,30 +126,44 @@ func (s *Sensor) take() (sensor.Reading, error) {
 
 func (s *Sensor) fill() {
 	defer close(s.done)
-	var p parser
+	settle := time.AfterFunc(quiet, s.settle)
+	defer settle.Stop()
 	chunk := make([]byte, 256)
 	for {
 		n, err := s.port.Read(chunk)
-		now := time.Now()
-		readings := p.feed(chunk[:n])
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF // the other end closed
 		}
 		s.mu.Lock()
-		for _, r := range readings {
-			s.queue = append(s.queue, stamped{r, now})
-		}
-		if over := len(s.queue) - maxQueue; over > 0 {
-			s.queue = s.queue[over:]
-		}
-		s.skipped, s.err = p.skipped, err
+		s.last, s.err = time.Now(), err
+		s.put(s.parser.feed(chunk[:n], s.last))
 		s.mu.Unlock()
-		select {
-		case s.wake <- struct{}{}:
-		default:
-		}
 		if err != nil {
 			return
 		}
+		settle.Reset(quiet)
+	}
+}
+
+// settle is called when nothing has come for a moment.
+func (s *Sensor) settle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := time.Now(); s.err == nil && now.Sub(s.last) >= quiet {
+		s.put(s.parser.settle(now))
+	}
+}
+
+// put queues readings, with s.mu held.
+func (s *Sensor) put(readings []sensor.Reading) {
+	for _, r := range readings {
+		s.queue = append(s.queue, stamped{r, s.parser.now})
+	}
+	if over := len(s.queue) - maxQueue; over > 0 {
+		s.queue = s.queue[over:]
+	}
+	select {
+	case s.wake <- struct{}{}:
+	default:
 	}
 }

@@ -3,6 +3,7 @@ package dht
 import (
 	"bytes"
 	"strconv"
+	"time"
 
 	"trackerdcs/pkg/sensor"
 )
@@ -26,6 +27,10 @@ const (
 // maxNumber is more than any value has, in bytes.
 const maxNumber = 16
 
+// A value that is known to be complete, or that waits for the humidity, longer
+// than this after its text came is dropped: it would be taken for new.
+const maxWait = 3 * time.Second
+
 // The fields of a reading.
 const (
 	temperature = "temperature" // °C
@@ -40,16 +45,31 @@ type parser struct {
 	places  int            // how many decimals it has
 	tail    bool           // a value has just ended: its unit and the line end may follow
 	inNoise bool           // the byte before was skipped
-	skipped int            // pieces that were not understood
+	skipped int            // pieces that were not understood, or came too late
+	now     time.Time      // of what is being taken
+	textAt  time.Time      // when the text at the begin of buf came; zero: none yet
+	since   time.Time      // when the text of pending came
 }
 
-// feed takes what has come and returns the readings that are complete with it.
-func (p *parser) feed(b []byte) (out []sensor.Reading) {
+// feed takes what has come now and returns the readings that are complete with it.
+func (p *parser) feed(b []byte, now time.Time) (out []sensor.Reading) {
+	p.now = now
 	p.buf = append(p.buf, b...)
 	for p.step(&out) {
 	}
 	p.buf = bytes.Clone(p.buf)
 	return out
+}
+
+// settle says that nothing has come for a while: a humidity at the end is
+// complete when it has as many decimals as the temperatures have.
+func (p *parser) settle(now time.Time) (out []sensor.Reading) {
+	number, ok := bytes.CutPrefix(p.buf, []byte(humidityText))
+	number = bytes.TrimLeft(number, " ")
+	if !ok || p.places == 0 || decimals(number) != p.places {
+		return nil
+	}
+	return p.feed([]byte("\n"), now)
 }
 
 // step takes one thing off the buffer; false means that more has to come.
@@ -65,7 +85,11 @@ func (p *parser) step(out *[]sensor.Reading) bool {
 		p.noise(out)
 		p.buf = p.buf[1:]
 		return true
-	case text == temperatureError || text == humidityError:
+	}
+	if p.textAt.IsZero() {
+		p.textAt = p.now
+	}
+	if text == temperatureError || text == humidityError {
 		p.buf = p.buf[len(text):]
 		p.value(out, text == temperatureError, 0, false)
 		return true
@@ -205,24 +229,40 @@ func (p *parser) broken(out *[]sensor.Reading, text string, rest []byte) bool {
 // measurement, a humidity ends it.
 func (p *parser) value(out *[]sensor.Reading, isTemperature bool, x float64, ok bool) {
 	p.tail, p.inNoise = ok, false
+	came := p.textAt
+	p.textAt = time.Time{}
+	if ok && p.now.Sub(came) > maxWait {
+		ok = false
+		p.skipped++
+	}
 	if isTemperature {
 		p.flush(out)
 		if ok {
-			p.pending = sensor.Reading{temperature: x}
+			p.pending, p.since = sensor.Reading{temperature: x}, came
 		}
 		return
 	}
+	p.expire()
 	if ok {
 		if p.pending == nil {
-			p.pending = sensor.Reading{}
+			p.pending, p.since = sensor.Reading{}, came
 		}
 		p.pending[humidity] = x
 	}
 	p.flush(out)
 }
 
+// expire drops a temperature that has waited too long.
+func (p *parser) expire() {
+	if p.pending != nil && p.now.Sub(p.since) > maxWait {
+		p.pending = nil
+		p.skipped++
+	}
+}
+
 // flush gives what is pending as it is.
 func (p *parser) flush(out *[]sensor.Reading) {
+	p.expire()
 	if p.pending != nil {
 		*out = append(*out, p.pending)
 		p.pending = nil

@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"math"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"trackerdcs/pkg/sensor"
 )
+
+var start = time.Unix(1e9, 0)
 
 func both(t, h float64) sensor.Reading { return sensor.Reading{temperature: t, humidity: h} }
 
@@ -71,7 +74,7 @@ func TestParser(t *testing.T) {
 				var p parser
 				var got []sensor.Reading
 				for i := 0; i < len(c.stream); i += size {
-					got = append(got, p.feed([]byte(c.stream[i:min(i+size, len(c.stream))]))...)
+					got = append(got, p.feed([]byte(c.stream[i:min(i+size, len(c.stream))]), start)...)
 				}
 				assert.Equal(t, c.want, got, "in pieces of %d", size)
 				assert.Equal(t, c.skipped, p.skipped, "in pieces of %d", size)
@@ -85,7 +88,7 @@ func TestRegressionEveryTemperatureIsRead(t *testing.T) {
 	var p parser
 	n := 0
 	for i := range 100 {
-		n += len(p.feed(fmt.Appendf(nil, "Temperature: %.2f\r\nHumidity: %.2f", 20+float64(i)/10, 40+float64(i)/10)))
+		n += len(p.feed(fmt.Appendf(nil, "Temperature: %.2f\r\nHumidity: %.2f", 20+float64(i)/10, 40+float64(i)/10), start))
 	}
 	require.Equal(t, 99, n)
 	require.Zero(t, p.skipped)
@@ -94,12 +97,54 @@ func TestRegressionEveryTemperatureIsRead(t *testing.T) {
 // A reading comes with the byte that completes it, not with the next one.
 func TestReadingIsNotLate(t *testing.T) {
 	var p parser
-	assert.Empty(t, p.feed([]byte("Temperature: 21.30\nHumidity: 40.20")))
-	assert.Len(t, p.feed([]byte("\r")), 1)
-	assert.Empty(t, p.feed([]byte("\nTemperature: 21.30\nHumidity: 40.20Temperature")))
-	assert.Len(t, p.feed([]byte(":")), 1)
-	assert.Empty(t, p.feed([]byte(" 21.40\nError reading humidity")))
-	assert.Equal(t, []sensor.Reading{{temperature: 21.4}}, p.feed([]byte("!")))
+	assert.Empty(t, p.feed([]byte("Temperature: 21.30\nHumidity: 40.20"), start))
+	assert.Len(t, p.feed([]byte("\r"), start), 1)
+	assert.Empty(t, p.feed([]byte("\nTemperature: 21.30\nHumidity: 40.20Temperature"), start))
+	assert.Len(t, p.feed([]byte(":"), start), 1)
+	assert.Empty(t, p.feed([]byte(" 21.40\nError reading humidity"), start))
+	assert.Equal(t, []sensor.Reading{{temperature: 21.4}}, p.feed([]byte("!"), start))
+}
+
+// Without a line end a humidity is complete when nothing follows and it has all
+// of its decimals.
+func TestSettle(t *testing.T) {
+	for stream, want := range map[string][]sensor.Reading{
+		"Temperature: 21.30\r\nHumidity: 40.20": {both(21.3, 40.2)},
+		"Temperature: 21.30\r\nHumidity: 40.2":  nil,
+		"Temperature: 21.30\r\nHumidity: 40":    nil,
+		"Temperature: 21\r\nHumidity: 40":       nil,
+		"Temperature: 21.30\r\nHumi":            nil,
+		"Temperature: 21.30\r\n":                nil,
+		"Temperature: 21.30":                    nil,
+		"Humidity: 40.20":                       nil,
+	} {
+		var p parser
+		assert.Empty(t, p.feed([]byte(stream), start), stream)
+		assert.Equal(t, want, p.settle(start), stream)
+		assert.Empty(t, p.settle(start), stream)
+		if want != nil {
+			assert.Equal(t, []sensor.Reading{both(1.5, 2.5)}, p.feed([]byte("Temperature: 1.50\r\nHumidity: 2.50\r"), start))
+			assert.Zero(t, p.skipped)
+		}
+	}
+}
+
+// The board hangs in the middle of a measurement: what it said before is not new.
+func TestOldValuesAreDropped(t *testing.T) {
+	const next = "Temperature: 21.40\r\nHumidity: 40.30\r\n"
+	for stream, want := range map[string][]sensor.Reading{
+		"Temperature: 21.30\r\n":               {both(21.4, 40.3)},
+		"Temperature: 21.30\r\nHumidity: 40.2": {both(21.4, 40.3)},
+		"Humidity: 40.20":                      {both(21.4, 40.3)},
+	} {
+		var p parser
+		assert.Empty(t, p.feed([]byte(stream), start))
+		assert.Equal(t, want, p.feed([]byte(next), start.Add(9*time.Second)), stream)
+		assert.NotZero(t, p.skipped, stream)
+	}
+	var p parser
+	assert.Empty(t, p.feed([]byte("Temperature: 21.30\r\n"), start))
+	assert.Equal(t, []sensor.Reading{{humidity: 40}}, p.feed([]byte("Humidity: 40.00\r\n"), start.Add(9*time.Second)))
 }
 
 func FuzzParser(f *testing.F) {
@@ -110,10 +155,10 @@ func FuzzParser(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream string, size int) {
 		size = max(1, size%64)
 		var whole, parts parser
-		want := whole.feed([]byte(stream))
+		want := whole.feed([]byte(stream), start)
 		var got []sensor.Reading
 		for i := 0; i < len(stream); i += size {
-			got = append(got, parts.feed([]byte(stream[i:min(i+size, len(stream))]))...)
+			got = append(got, parts.feed([]byte(stream[i:min(i+size, len(stream))]), start)...)
 			if len(parts.buf) > 128 {
 				t.Fatalf("%d bytes are kept", len(parts.buf))
 			}
