@@ -105,22 +105,28 @@ func (s *Supply) Close() error { return s.conn.Close() }
 
 // SetVoltage implements psu.Instrument, with a resolution of 1 mV.
 func (s *Supply) SetVoltage(ctx context.Context, channel int, volts float64) error {
-	return s.set(ctx, channel, "VOLT", volts, 3)
+	return s.set(ctx, channel, "VOLT", volts, 1000, 3)
 }
 
 // SetCurrent implements psu.CurrentLimiter, with a resolution of 0.2 mA below
 // 1 A and of 1 mA above.
 func (s *Supply) SetCurrent(ctx context.Context, channel int, amps float64) error {
-	return s.set(ctx, channel, "CURR", amps, 4)
+	steps := 1000.0
+	if math.Abs(amps) < 1 {
+		steps = 5000
+	}
+	return s.set(ctx, channel, "CURR", amps, steps, 4)
 }
 
-// set writes a level with so many decimals.
-func (s *Supply) set(ctx context.Context, channel int, header string, x float64, decimals int) error {
+// set writes a level with so many steps to the unit and so many decimals. It
+// is not rounded away from zero: what was asked for may be the limit.
+func (s *Supply) set(ctx context.Context, channel int, header string, x, steps float64, decimals int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if math.IsNaN(x) || math.IsInf(x, 0) {
 		return psu.Refused("channel %d: %s %v is not a number", channel, header, x)
 	}
+	x = math.Trunc(x*steps+math.Copysign(1e-6, x)) / steps // 0.3 may be 299.99… steps
 	text := strconv.FormatFloat(x, 'f', decimals, 64)
 	if f, err := strconv.ParseFloat(text, 64); err == nil && f == 0 {
 		text = "0" // and not -0.000

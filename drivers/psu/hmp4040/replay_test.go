@@ -194,6 +194,33 @@ func TestWrites(t *testing.T) {
 	require.NoError(t, s.Switch(ctx, 4, false), "only this channel, whatever the master switch")
 }
 
+// A limit of 1.2345 V is not passed by the rounding to the resolution.
+func TestLevelsAreNotRoundedUp(t *testing.T) {
+	var script strings.Builder
+	levels := []struct {
+		header string
+		x      float64
+		want   string
+	}{
+		{"VOLT", 1.2345, "1.234"}, {"VOLT", 1.2349999, "1.234"}, {"VOLT", 5, "5.000"}, {"VOLT", .3, "0.300"},
+		{"VOLT", .1 + .2, "0.300"}, {"VOLT", 32.05, "32.050"}, {"VOLT", 1.001, "1.001"}, {"VOLT", 4.35, "4.350"},
+		{"VOLT", .0009, "0"}, {"VOLT", -1.2349, "-1.234"},
+		{"CURR", .1503, "0.1502"}, {"CURR", .1505, "0.1504"}, {"CURR", .3, "0.3000"}, {"CURR", .9999, "0.9998"},
+		{"CURR", 1.2349, "1.2340"}, {"CURR", 10, "10.0000"},
+	}
+	for _, l := range levels {
+		script.WriteString("INST:NSEL 1\nINST:NSEL? -> 1\n" + l.header + " " + l.want + "\nSYST:ERR? -> 0,\"No error\"\n")
+	}
+	s := replay(t, script.String())
+	for _, l := range levels {
+		set := s.SetVoltage
+		if l.header == "CURR" {
+			set = s.SetCurrent
+		}
+		require.NoError(t, set(t.Context(), 1, l.x), "%s %g", l.header, l.x)
+	}
+}
+
 func TestSwitchOnWithMasterOn(t *testing.T) {
 	s := replay(t, `
 		OUTP:GEN? -> 1
