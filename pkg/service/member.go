@@ -1,10 +1,12 @@
 package service
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -64,6 +66,10 @@ const (
 
 	// correctionGap keeps two programs that correct each other from doing only that.
 	correctionGap = 500 * time.Millisecond
+
+	// saidKept is how many of its own states a program knows again. The echo of
+	// an older one is put right as a stranger's is, which does no harm.
+	saidKept = 32
 )
 
 // Member is a program on the bus: its connection and its retained state.
@@ -80,6 +86,7 @@ type Member struct {
 	away      bool // another program is given way: this connection says no more
 	takeovers []time.Time
 	corrected time.Time
+	said      [][]byte // the payloads said last, whose echoes come back
 
 	pause time.Duration // takeOverPause, but for tests
 }
@@ -175,7 +182,20 @@ func (m *Member) publish() {
 		return
 	}
 	m.state.Time = now()
-	m.Send(bus.Message{Topic: m.topic, QoS: 1, Retained: true, Payload: wire.Encode(m.state)}, nil)
+	m.say(m.state, nil)
+}
+
+func (m *Member) say(s wire.State, done func(error)) {
+	payload := wire.Encode(s)
+	m.said = append(m.said, payload)
+	m.said = m.said[max(0, len(m.said)-saidKept):]
+	m.Send(bus.Message{Topic: m.topic, QoS: 1, Retained: true, Payload: payload}, done)
+}
+
+// isEcho reports whether a payload is one that we said ourselves. To carry our
+// boot is not enough: the last will does, and anybody can write it.
+func (m *Member) isEcho(payload []byte) bool {
+	return slices.ContainsFunc(m.said, func(p []byte) bool { return bytes.Equal(p, payload) })
 }
 
 func (m *Member) dialling() {
@@ -206,10 +226,10 @@ func (m *Member) watch(msg bus.Message) {
 	_ = json.Unmarshal(msg.Payload, &s) // what is not a state is not ours either
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if s.Boot == m.state.Boot && s.State != wire.Lost {
-		return // the echo of what we said, or of what we said before that
+	if m.isEcho(msg.Payload) {
+		return
 	}
-	alive := s.Boot != "" && s.State != wire.Lost && s.State != wire.Stopped
+	alive := s.Boot != "" && s.Boot != m.state.Boot && s.State != wire.Lost && s.State != wire.Stopped
 	if back := m.stood != 0 && m.dials > m.stood; back && msg.Retained && alive {
 		m.env.Log.Warn("another program with this name has taken our place on the bus", "other_boot", s.Boot)
 		if m.takenOver(time.Now()) {
@@ -237,7 +257,7 @@ func (m *Member) giveWay() {
 	reason := "another program has the name " + m.env.Name
 	leave := m.state
 	leave.State, leave.Since, leave.Time, leave.Error = wire.Stopped, now(), now(), reason
-	m.Send(bus.Message{Topic: m.topic, QoS: 1, Retained: true, Payload: wire.Encode(leave)}, func(error) { m.Hold(m.pause, reason) })
+	m.say(leave, func(error) { m.Hold(m.pause, reason) })
 }
 
 // takenOver counts a takeover and reports whether it is one too many.

@@ -181,11 +181,15 @@ func TestStateOfOthersIsPutRight(t *testing.T) {
 	awaitState(l, 0, wire.Ready, p.env.Boot)
 	for _, other := range []string{
 		`{"state":"lost","boot":"old"}`, `{"state":"ready","boot":"other"}`, "", "rubbish",
-		`{"state":"lost","boot":"` + p.env.Boot + `"}`,
+		`{"state":"lost","boot":"` + p.env.Boot + `"}`, `{"state":"stopped","boot":"` + p.env.Boot + `"}`,
+		`{"state":"ready","boot":"` + p.env.Boot + `","error":"no"}`,
 	} {
 		mark := l.Mark()
 		l.Leave(topic, other)
-		awaitState(l, mark, wire.Ready, p.env.Boot)
+		l.Await(mark, "our own state after "+other, func(m bus.Message) bool {
+			var s wire.State
+			return m.Topic == topic && json.Unmarshal(m.Payload, &s) == nil && s.State == wire.Ready && s.Boot == p.env.Boot && !s.Time.IsZero()
+		})
 	}
 	mark := l.Mark()
 	began := time.Now()
