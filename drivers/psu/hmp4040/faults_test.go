@@ -64,4 +64,9 @@ func TestOldErrorsAreNotOurs(t *testing.T) {
 	require.NoError(t, err)
 	defer in.Close()
 	require.NoError(t, in.SetVoltage(t.Context(), 1, 5))
+	sim.Execute("NONSENSE")
+	require.NoError(t, in.SetVoltage(t.Context(), 1, 6))
+	sim.Execute("NONSENSE")
+	require.NoError(t, in.Switch(t.Context(), 1, true))
+	require.ErrorIs(t, in.SetVoltage(t.Context(), 1, 40), psu.ErrRefused)
 }

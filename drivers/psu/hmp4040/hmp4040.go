@@ -309,10 +309,14 @@ func (s *Supply) check(channel int) error {
 	return nil
 }
 
-// write selects a channel, makes sure of it, and executes a command on it.
+// write selects a channel, makes sure of it, and executes a command on it. What
+// others left in the error queue is taken away first: it is not ours.
 func (s *Supply) write(ctx context.Context, channel int, cmd string) error {
 	if err := s.check(channel); err != nil {
 		return err
+	}
+	if _, err := s.errors(ctx); err != nil {
+		return fmt.Errorf("hmp4040: channel %d: before %q: %w", channel, cmd, err)
 	}
 	if err := s.selectChannel(ctx, channel); err != nil {
 		return err

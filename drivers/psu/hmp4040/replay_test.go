@@ -162,22 +162,27 @@ func TestReadNoticesThatSomebodyElseSelected(t *testing.T) {
 
 func TestWrites(t *testing.T) {
 	s := replay(t, `
+		SYST:ERR? -> 0,"No error"
 		INST:NSEL 3
 		INST:NSEL? -> 3
 		VOLT 5.125
+		SYST:ERR? -> 0,"No error"
 		SYST:ERR? -> 0,"No error"
 		INST:NSEL 3
 		INST:NSEL? -> 3
 		VOLT 0
 		SYST:ERR? -> 0,"No error"
+		SYST:ERR? -> 0,"No error"
 		INST:NSEL 1
 		INST:NSEL? -> 1
 		CURR 0.1500
+		SYST:ERR? -> 0,"No error"
 		SYST:ERR? -> 0,"No error"
 		INST:NSEL 1
 		INST:NSEL? -> 1
 		VOLT 40.000
 		SYST:ERR? -> -222,"Data out of range"
+		SYST:ERR? -> 0,"No error"
 		SYST:ERR? -> 0,"No error"
 		INST:NSEL 4
 		INST:NSEL? -> 4
@@ -209,7 +214,7 @@ func TestLevelsAreNotRoundedUp(t *testing.T) {
 		{"CURR", 1.2349, "1.2340"}, {"CURR", 10, "10.0000"},
 	}
 	for _, l := range levels {
-		script.WriteString("INST:NSEL 1\nINST:NSEL? -> 1\n" + l.header + " " + l.want + "\nSYST:ERR? -> 0,\"No error\"\n")
+		script.WriteString("SYST:ERR? -> 0,\"No error\"\nINST:NSEL 1\nINST:NSEL? -> 1\n" + l.header + " " + l.want + "\nSYST:ERR? -> 0,\"No error\"\n")
 	}
 	s := replay(t, script.String())
 	for _, l := range levels {
@@ -224,6 +229,7 @@ func TestLevelsAreNotRoundedUp(t *testing.T) {
 func TestSwitchOnWithMasterOn(t *testing.T) {
 	s := replay(t, `
 		OUTP:GEN? -> 1
+		SYST:ERR? -> 0,"No error"
 		INST:NSEL 2
 		INST:NSEL? -> 2
 		OUTP:SEL 1
@@ -244,6 +250,7 @@ func TestSwitchOnWithMasterOff(t *testing.T) {
 		INST:NSEL 4
 		INST:NSEL? -> 4
 		OUTP:SEL? -> 0
+		SYST:ERR? -> 0,"No error"
 		INST:NSEL 2
 		INST:NSEL? -> 2
 		OUTP:SEL 1
@@ -276,6 +283,7 @@ func TestClearTripDisarmsFirst(t *testing.T) {
 		INST:NSEL? -> 2
 		FUSE:TRIP? -> 0
 		VOLT:PROT:TRIP? -> 1
+		SYST:ERR? -> 0,"No error"
 		INST:NSEL 2
 		INST:NSEL? -> 2
 		OUTP:SEL 0
@@ -294,6 +302,7 @@ func TestClearTripThatStays(t *testing.T) {
 		INST:NSEL? -> 2
 		FUSE:TRIP? -> 1
 		VOLT:PROT:TRIP? -> 0
+		SYST:ERR? -> 0,"No error"
 		INST:NSEL 2
 		INST:NSEL? -> 2
 		OUTP:SEL 0
