@@ -8,6 +8,7 @@ import (
 
 	"trackerdcs/pkg/device"
 	"trackerdcs/pkg/psu"
+	"trackerdcs/pkg/scpi"
 	"trackerdcs/pkg/service"
 )
 
@@ -26,6 +27,8 @@ func (c *config) Validate() error {
 	}
 	if c.Address == "" {
 		errs = append(errs, service.Bad("DCS_ADDRESS", "is required: where the supply is, such as tcp://10.0.0.7:5025"))
+	} else if err := scpi.CheckAddress(c.Address); err != nil {
+		errs = append(errs, service.Bad("DCS_ADDRESS", "%v", err))
 	}
 	return errors.Join(errs...)
 }

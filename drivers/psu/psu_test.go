@@ -256,6 +256,49 @@ func TestLocksOutliveARestart(t *testing.T) {
 	assert.Equal(t, wire.Done, last(b.command("setv", "1", "10")).Phase)
 }
 
+// Two drivers on one folder would each forget the other's locks.
+func TestSecondDriverOnTheSameFolderWaits(t *testing.T) {
+	b := newBench(t, "hv", "iseg", fastHV())
+	b.start()
+	env := servicetest.Env(t, "psu", "hv2")
+	env.DataDir = b.dataDir
+	second := b.cfg
+	second.Device.Device = "hv2"
+	l := bustest.Listen(t, b.broker.URL(), "/hv2/state")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, env, &second) }()
+	assert.Equal(t, wire.Done, last(b.command("lock", "1", `{"reason":"hands inside"}`)).Phase)
+	assert.Empty(t, l.Heard("/hv2/state"))
+	b.stop()
+	l.Await(0, "the second", func(m bus.Message) bool { return strings.Contains(string(m.Payload), `"ready"`) })
+	cancel()
+	require.NoError(t, <-ended)
+	b.start()
+	assert.Equal(t, wire.Locked, last(b.command("setv", "1", "10")).Code)
+}
+
+// A flood does not hold up what an off waits for, nor fill the memory.
+func TestFlood(t *testing.T) {
+	hv := fastHV()
+	b := newBench(t, "hv", "iseg", hv)
+	b.start()
+	hv.SetVoltage(0, 100)
+	hv.SetOn(0, true)
+	b.awaitChannel(0, "the channel on", 0, func(c wire.Channel) bool { return c.On == wire.Yes })
+	for range 1000 {
+		b.SayUnconfirmed("/hv/cmd/lock/1", `{"reason":"x"}`)
+		b.SayUnconfirmed("/hv/cmd/unlock/1", "{}")
+	}
+	at := time.Now()
+	assert.Equal(t, wire.Done, last(b.command("switch", "0", "off")).Phase)
+	assert.Less(t, time.Since(at), 3*time.Second)
+	b.Await(0, "the last unlock", func(m bus.Message) bool {
+		return m.Topic == "/hv/ack" && len(b.Heard("/hv/ack")) >= 2*2000
+	})
+	assert.Equal(t, wire.BadValue, last(b.command("setv", "0", strings.Repeat("x", 200<<10))).Code)
+}
+
 func TestSecondDriverWithTheSameNameIsToldAway(t *testing.T) {
 	b := newBench(t, "hv", "iseg", fastHV())
 	env := b.start()
@@ -270,6 +313,10 @@ func TestConfigNamesEveryWrongSetting(t *testing.T) {
 	for _, want := range []string{"DCS_MODEL", "hmp4040, iseg", "DCS_PERIOD", "DCS_BROKER", "DCS_ADDRESS"} {
 		assert.ErrorContains(t, err, want)
 	}
+	c.Address = "10.0.0.7:5025"
+	assert.ErrorContains(t, c.Validate(), "does not begin with tcp://")
+	c.Address = "tcp://10.0.0.7:5025"
+	assert.NotContains(t, c.Validate().Error(), "DCS_ADDRESS")
 	for text, want := range map[string]string{"x=1:2": "not a channel", "1=5": "channel=min:max", "1=5:1": "above", "1=0:1,1=0:2": "already", "1=a:b": "not a voltage"} {
 		var l psu.Limits
 		assert.ErrorContains(t, l.UnmarshalText([]byte(text)), want, text)

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"trackerdcs/pkg/device"
+	"trackerdcs/pkg/scpi"
 	"trackerdcs/pkg/service"
 	"trackerdcs/pkg/wire"
 )
@@ -20,8 +21,14 @@ func (c *config) Validate() error {
 	if _, ok := instruments[c.Model]; !ok && c.Model != "" {
 		errs = append(errs, service.Bad("DCS_MODEL", "%q is not known: choose one of %s", c.Model, strings.Join(models(), ", ")))
 	}
-	if c.Address == "" && c.Model != "sine" {
+	switch {
+	case c.Model == "sine": // has none
+	case c.Address == "":
 		errs = append(errs, service.Bad("DCS_ADDRESS", "is required: where the sensor is, such as serial:///dev/ttyUSB0?baud=9600"))
+	default:
+		if err := scpi.CheckAddress(c.Address); err != nil {
+			errs = append(errs, service.Bad("DCS_ADDRESS", "%v", err))
+		}
 	}
 	if c.Legacy != "" {
 		if err := wire.CheckName(c.Legacy); err != nil {

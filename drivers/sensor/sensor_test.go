@@ -167,4 +167,10 @@ func TestConfigNamesEveryWrongSetting(t *testing.T) {
 	assert.ErrorContains(t, err, "DCS_LEGACY_SENSOR")
 	c = config{Settings: device.Settings{Model: "dht22", Period: time.Second, Bus: service.Bus{Broker: "tcp://x:1"}}}
 	assert.ErrorContains(t, c.Validate(), "choose one of dht, sine")
+	c.Model, c.Address = "dht", "/dev/ttyUSB0"
+	assert.ErrorContains(t, c.Validate(), "DCS_ADDRESS")
+	c.Address = "serial:///dev/ttyUSB0?baud=9600"
+	assert.NoError(t, c.Validate())
+	c.Model, c.Address = "sine", "nowhere"
+	assert.NoError(t, c.Validate(), "has no address")
 }
