@@ -72,7 +72,7 @@ func startDemo(t *testing.T, offset int) *demo {
 	t.Helper()
 	var b [8]byte
 	_, _ = rand.Read(b[:])
-	d := &demo{t: t, offset: offset, mark: "DCS_E2E_MARK=" + hex.EncodeToString(b[:]), ended: make(chan struct{}), table: make(chan struct{})}
+	d := &demo{t: t, offset: offset, mark: "TRACKER_E2E_MARK=" + hex.EncodeToString(b[:]), ended: make(chan struct{}), table: make(chan struct{})}
 	d.cmd = exec.Command(filepath.Join(root(t), "bin", "dcs"), "demo")
 	d.cmd.Dir = root(t)
 	d.cmd.Env = append(os.Environ(), "PORT_OFFSET="+strconv.Itoa(offset), d.mark)

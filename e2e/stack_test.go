@@ -69,7 +69,7 @@ func TestDemonstratorInterruptedWhileStarting(t *testing.T) {
 	t.Cleanup(func() { _ = os.RemoveAll(filepath.Join(root(t), "data", "demo+"+strconv.Itoa(offset))) })
 	cmd := exec.Command(filepath.Join(root(t), "bin", "dcs"), "demo")
 	cmd.Dir = root(t)
-	d := &demo{t: t, offset: offset, mark: "DCS_E2E_MARK=interrupted" + strconv.Itoa(offset), cmd: cmd, ended: make(chan struct{})}
+	d := &demo{t: t, offset: offset, mark: "TRACKER_E2E_MARK=interrupted" + strconv.Itoa(offset), cmd: cmd, ended: make(chan struct{})}
 	cmd.Env = append(os.Environ(), "PORT_OFFSET="+strconv.Itoa(offset), d.mark)
 	require.NoError(t, cmd.Start())
 	go func() {

@@ -104,6 +104,7 @@ func (d *demo) run(ctx context.Context, out io.Writer) error {
 	}()
 
 	group := supervise.New(log.line)
+	group.Environ = withoutSettings(group.Environ)
 	parts := d.parts(watch)
 	for _, p := range parts {
 		log.width = max(log.width, len(p.Name))

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"trackerdcs/cmd/dcs/supervise"
@@ -69,6 +70,19 @@ func (d *demo) parts(s *states) []supervise.Part {
 			d.program(i.device, i.driver, stageDrivers, s.ready(root.State(i.device)), "DCS_DEVICE="+i.device, "DCS_MODEL="+i.model, "DCS_ADDRESS="+listen))
 	}
 	return parts
+}
+
+// withoutSettings is an environment without the settings of our programs, of
+// InfluxDB and of Node-RED: those that somebody has exported are of another
+// installation.
+func withoutSettings(environ []string) []string {
+	var out []string
+	for _, e := range environ {
+		if !strings.HasPrefix(e, "DCS_") && !strings.HasPrefix(e, "INFLUXDB_") && !strings.HasPrefix(e, "NODERED_") {
+			out = append(out, e)
+		}
+	}
+	return out
 }
 
 func (d *demo) bin(name string) string { return filepath.Join(d.tree, "bin", name) }

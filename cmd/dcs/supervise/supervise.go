@@ -23,7 +23,7 @@ type Part struct {
 	Name string
 	Path string
 	Args []string
-	Env  []string // on top of the supervisor's own
+	Env  []string // on top of the group's
 	Dir  string
 	// Stage is when the part is ended: the lowest stage first.
 	Stage int
@@ -39,8 +39,12 @@ const (
 
 // Group runs parts. Log is called with each line that a part writes, and with
 // what the group has to say; it must be safe for concurrent use.
+//
+// Environ is what the environment of each part begins with; New sets it to the
+// supervisor's own.
 type Group struct {
-	Log func(part, line string)
+	Log     func(part, line string)
+	Environ []string
 
 	mu       sync.Mutex
 	parts    []*running
@@ -62,7 +66,7 @@ type start struct {
 
 // New makes a group and the thread that all its parts are children of.
 func New(log func(part, line string)) *Group {
-	g := &Group{Log: log, starts: make(chan start)}
+	g := &Group{Log: log, Environ: os.Environ(), starts: make(chan start)}
 	go g.spawner()
 	return g
 }
@@ -98,7 +102,7 @@ func (g *Group) Start(p Part) error {
 // launch starts the process; the channel gives how it ended.
 func (g *Group) launch(r *running) (<-chan error, error) {
 	cmd := exec.Command(r.Path, r.Args...) // ended by Stop in its own order, not by a context
-	cmd.Env = append(os.Environ(), r.Env...)
+	cmd.Env = slices.Concat(g.Environ, r.Env)
 	cmd.Dir = r.Dir
 	cmd.SysProcAttr = processAttributes()
 	pr, pw, err := os.Pipe()
