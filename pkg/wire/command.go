@@ -113,6 +113,9 @@ func ParseCommand(op, channel string, payload []byte) (Command, error) {
 	}
 	if err := c.setBare(text); err != nil {
 		c.Number, c.Echo = 0, Echo(text)
+		if text == "" {
+			c.Echo = Echo(string(payload)) // blanks: without them the ack would echo the number 0
+		}
 		return c, err
 	}
 	return c, nil

@@ -20,6 +20,7 @@ func TestParseCommandRefuses(t *testing.T) {
 		"underscore":       {SetV, "1_000", "not a number", "1_000"},
 		"too large":        {SetV, "1e999", "too large", "1e999"},
 		"unit":             {SetV, "100 V", "not a number", "100 V"},
+		"blanks":           {SetV, " \t", "not a number", " \t"},
 		"lone point":       {SetV, ".", "not a number", "."},
 		"quoted number":    {SetV, `{"value":"100"}`, "not a number", "100"},
 		"null":             {SetV, `{"value":null}`, "not a number", "null"},
