@@ -155,7 +155,9 @@ func (w *waiter) wait(ctx context.Context) error {
 				}
 			}
 		case <-w.ask:
-			w.send()
+			if end, err := w.askAgain(); end {
+				return err
+			}
 		case <-first.C:
 			if !w.accepted {
 				return w.noAnswer("no answer to %s within %v: %s", describe(w.to, w.cmd), min(answerTime, limit), w.silence())
@@ -188,6 +190,17 @@ func (w *waiter) send() {
 	}, nil)
 }
 
+// askAgain sends the command once more for its latest answer. An off is not
+// asked for: it is executed expired or not, by a driver that does not know its
+// id a second time.
+func (w *waiter) askAgain() (end bool, err error) {
+	if w.cmd.Op == wire.Switch && w.cmd.Word == wire.Off && !w.cmd.Dry {
+		return true, w.noAnswer("an answer to %s may have passed while the broker was away: what became of it is not known", describe(w.to, w.cmd))
+	}
+	w.send()
+	return false, nil
+}
+
 // take takes an event, and reports whether it was the last one and how dcs
 // ends then.
 func (w *waiter) take(e event) (end bool, err error) {
@@ -200,9 +213,10 @@ func (w *waiter) take(e event) (end bool, err error) {
 	case e.msg.Topic == "":
 		// Answers may have passed while the broker was away. The same id gets its
 		// latest answer again. Asked once the command has expired, a driver that
-		// does not know the id cannot execute it a second time.
+		// does not know the id cannot execute it a second time. Until then the
+		// answer may come by itself.
 		w.away = false
-		w.ask = time.After(time.Until(w.cmd.Expires.Add(expirySlack)))
+		w.ask = time.After(max(time.Until(w.cmd.Expires.Add(expirySlack)), expirySlack))
 	case e.msg.Topic == w.flags.Root.State(w.to.device):
 		return w.takeState(e.msg.Payload)
 	default:

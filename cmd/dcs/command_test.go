@@ -218,6 +218,17 @@ func TestStates(t *testing.T) {
 	}
 }
 
+// TestBreakDuringOff: an off does not expire, so it is not sent a second time.
+func TestBreakDuringOff(t *testing.T) {
+	con, _, errs := printed()
+	w := &waiter{to: target{"hv", "0"}, con: con, flags: flagsFor(""), accepted: true, boot: "b00"} // no session: sending would panic
+	w.cmd = wire.Command{Op: wire.Switch, ID: "1", Word: wire.Off, Expires: time.Now().Add(-time.Minute)}
+	end, err := w.askAgain()
+	assert.True(t, end)
+	assert.Equal(t, 5, codeOf(t, err))
+	assert.Contains(t, errs.String(), "what became of it is not known")
+}
+
 // TestBreakOfOurs asks again after a break, and only once the command has
 // expired: a driver that does not know it must not execute it.
 func TestBreakOfOurs(t *testing.T) {
