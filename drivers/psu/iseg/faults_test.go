@@ -207,3 +207,19 @@ func TestFault22SerialWithEcho(t *testing.T) {
 	assert.NotErrorIs(t, err, psu.ErrRefused)
 	assert.NotErrorIs(t, err, scpi.ErrTimeout, "noticed at once, after %v", time.Since(start))
 }
+
+// A limit that is no number any more does not give the nominal range back.
+func TestLimitThatIsNoNumberAnyMore(t *testing.T) {
+	s := &Supply{}
+	got := func(x ...wire.Value) []wire.Value {
+		s.hold("V", []int{0, 1}, x)
+		return x
+	}
+	none := wire.Value{}
+	assert.Equal(t, []wire.Value{none, wire.Known(1500)}, got(none, wire.Known(1500)), "never a number: unknown")
+	assert.Equal(t, []wire.Value{none, wire.Known(0)}, got(none, none))
+	assert.Equal(t, []wire.Value{wire.Known(2000), wire.Known(1500)}, got(wire.Known(2000), wire.Known(1500)))
+	current := []wire.Value{none}
+	s.hold("A", []int{1}, current)
+	assert.Equal(t, []wire.Value{none}, current, "another quantity")
+}

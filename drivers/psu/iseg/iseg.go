@@ -35,10 +35,17 @@ const maxChannels = 64
 // Supply is an iseg module at the other end of a connection. What Open returns
 // can set its ramp too, in the way that the module has.
 type Supply struct {
-	mu    sync.Mutex
-	conn  *scpi.Conn
-	info  psu.Info
-	knows knowledge
+	mu     sync.Mutex
+	conn   *scpi.Conn
+	info   psu.Info
+	knows  knowledge
+	limits map[limitOf]bool // which limits have been numbers
+}
+
+// limitOf names a limit of a channel: its voltage's (V) or its current's (A).
+type limitOf struct {
+	channel int
+	unit    string
 }
 
 // knowledge is what a module answers of what not every one does.

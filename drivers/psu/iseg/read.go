@@ -46,7 +46,7 @@ func (s *Supply) read(ctx context.Context, channels []int) ([]psu.Reading, error
 	if err != nil {
 		return nil, err
 	}
-	none := make([]wire.Value, len(channels))
+	none := make([]wire.Value, len(channels)) // of what the module does not know
 	vreq, ireq, vmon, imon, ramp, vlim, ilim := none, none, none, none, none, none, none
 	for _, q := range []struct {
 		ask          bool
@@ -73,6 +73,8 @@ func (s *Supply) read(ctx context.Context, channels []int) ([]psu.Reading, error
 			return nil, err
 		}
 	}
+	s.hold("V", channels, vlim)
+	s.hold("A", channels, ilim)
 	out := make([]psu.Reading, len(channels))
 	for i, n := range channels {
 		r := psu.Reading{Number: n, VReq: signed(vreq[i], negative[i]), IReq: ireq[i],
@@ -87,6 +89,23 @@ func (s *Supply) read(ctx context.Context, channels []int) ([]psu.Reading, error
 		out[i] = r
 	}
 	return out, nil
+}
+
+// hold makes a limit 0 that was a number and is none now (NaN, an overflow):
+// nothing but 0 is accepted then, where no limit would mean the nominal value.
+func (s *Supply) hold(unit string, channels []int, limits []wire.Value) {
+	for i, n := range channels {
+		at := limitOf{n, unit}
+		switch {
+		case limits[i].Valid:
+			if s.limits == nil {
+				s.limits = make(map[limitOf]bool)
+			}
+			s.limits[at] = true
+		case s.limits[at]:
+			limits[i] = wire.Known(0)
+		}
+	}
 }
 
 // states reads the registers of channels and of the module.
