@@ -14,13 +14,6 @@ import (
 // lockFile keeps tag-outs over restarts of the driver.
 type lockFile struct{ path string }
 
-func newLockFile(dir string) (lockFile, error) {
-	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return lockFile{}, fmt.Errorf("DCS_DATA_DIR: %w", err)
-	}
-	return lockFile{filepath.Join(dir, "locks.json")}, nil
-}
-
 // load reads the locks. A file that cannot be read is an error and not an
 // empty one: somebody may have a hand in the machine.
 func (f lockFile) load() (map[int]psu.Lock, error) {

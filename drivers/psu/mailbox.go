@@ -4,42 +4,66 @@ import (
 	"sync"
 
 	"trackerdcs/pkg/bus"
+	"trackerdcs/pkg/wire"
 )
 
 // mailbox holds messages until the driver takes them, so that the handler of
-// the bus never waits. Its bound is far above what a driver judges in a
-// second: past it messages are counted as lost.
+// the bus never waits. Its bounds are far above what a driver judges in a
+// second: past them messages are counted as lost.
 type mailbox struct {
-	mu   sync.Mutex
-	list []bus.Message
-	lost uint64
-	wake chan struct{} // holds one token: there is something
+	mu    sync.Mutex
+	list  []bus.Message
+	bytes int
+	lost  uint64
+	wake  chan struct{} // holds one token while there is something
 }
 
-const mailboxSize = 100_000
+// Bounds of a mailbox.
+const (
+	mailboxSize  = 100_000
+	mailboxBytes = 8 << 20
+)
 
 func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1)} }
 
 func (b *mailbox) put(m bus.Message) {
-	b.mu.Lock()
-	if len(b.list) >= mailboxSize {
-		b.lost++
-	} else {
-		b.list = append(b.list, m)
+	if len(m.Payload) > wire.MaxCommand { // too long to be a command: enough of it to be refused
+		m.Payload = append([]byte(nil), m.Payload[:wire.MaxCommand+1]...)
 	}
-	b.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.list) >= mailboxSize || b.bytes+len(m.Payload) > mailboxBytes {
+		b.lost++
+		return
+	}
+	b.list = append(b.list, m)
+	b.bytes += len(m.Payload)
+	b.poke()
+}
+
+func (b *mailbox) poke() {
 	select {
 	case b.wake <- struct{}{}:
 	default:
 	}
 }
 
-func (b *mailbox) take() []bus.Message {
+// take gives the oldest message, one at a time, so that what the instrument
+// says passes between the messages of a flood.
+func (b *mailbox) take() (bus.Message, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	list := b.list
-	b.list = nil
-	return list
+	if len(b.list) == 0 {
+		return bus.Message{}, false
+	}
+	m := b.list[0]
+	b.list[0] = bus.Message{}
+	b.list = b.list[1:]
+	b.bytes -= len(m.Payload)
+	if len(b.list) > 0 {
+		b.poke()
+	}
+	return m, true
 }
 
 func (b *mailbox) lostCount() float64 {

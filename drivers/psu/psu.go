@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -23,10 +24,12 @@ const tickPeriod = 250 * time.Millisecond
 
 // run drives the supply until ctx ends. The hardware keeps doing what it did.
 func run(ctx context.Context, env *service.Env, cfg *config) error {
-	locks, err := newLockFile(env.DataDir)
-	if err != nil {
+	release, err := service.HoldDir(ctx, env.DataDir, env.Log)
+	if err != nil || ctx.Err() != nil {
 		return err
 	}
+	defer release()
+	locks := lockFile{filepath.Join(env.DataDir, "locks.json")}
 	locked, err := locks.load()
 	if err != nil {
 		return err
@@ -39,6 +42,7 @@ func run(ctx context.Context, env *service.Env, cfg *config) error {
 		Device: dev, env: env, cfg: cfg, locks: locks,
 		machine:  psu.NewMachine(psu.Config{Boot: env.Boot, Limits: cfg.Limits, Locks: locked}),
 		commands: newMailbox(),
+		saved:    make(chan error, 1),
 		link:     newLink(instruments[cfg.Model], cfg.Address, cfg.Period),
 		acks:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dcs_acks_total", Help: "Answers to commands."}, []string{"phase", "code"}),
 	}
@@ -58,6 +62,8 @@ type driver struct {
 	commands *mailbox
 	link     *link
 	acks     *prometheus.CounterVec
+	saved    chan error // how keeping the locks on disk ended; one at a time is under way
+	saving   bool
 
 	due    time.Time     // when the next status is due
 	wanted bool          // a status is wanted before that
@@ -76,6 +82,10 @@ func (d *driver) loop(ctx context.Context) error {
 	defer func() {
 		cancel()
 		<-ended
+		for d.saving { // the ack of a lock is owed
+			d.saving = false
+			d.handle(psu.Saved{Err: <-d.saved})
+		}
 	}()
 	tick := time.NewTicker(tickPeriod)
 	defer tick.Stop()
@@ -84,9 +94,12 @@ func (d *driver) loop(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-d.commands.wake:
-			for _, m := range d.commands.take() {
+			if m, ok := d.commands.take(); ok {
 				d.command(m)
 			}
+		case err := <-d.saved:
+			d.saving = false
+			d.handle(psu.Saved{Err: err})
 		case ev := <-d.link.events:
 			d.event(ev)
 		case <-tick.C:
@@ -140,23 +153,22 @@ func misnamed(limits psu.Limits, info psu.Info) string {
 // handle hands an event to the machine and does what comes of it.
 func (d *driver) handle(event any) {
 	e := d.machine.Handle(time.Now(), event)
-	for {
-		for _, a := range e.Acks {
-			d.acks.WithLabelValues(a.Phase, string(a.Code)).Inc()
-			d.env.Log.Info("command", "op", a.Op, "channel", a.Channel.String(), "value", a.Value, "user", a.User, "id", a.ID, "phase", a.Phase, "code", a.Code, "message", a.Message)
-			d.Answer(a)
-		}
-		if e.Write != nil {
-			d.link.writes <- *e.Write // there is room: the machine has one write under way at a time
-		}
-		if e.Status {
-			d.wanted = true
-			d.link.askSweep()
-		}
-		if !e.Save {
-			return
-		}
-		e = d.machine.Handle(time.Now(), psu.Saved{Err: d.locks.save(d.machine.Locks())})
+	for _, a := range e.Acks {
+		d.acks.WithLabelValues(a.Phase, string(a.Code)).Inc()
+		d.env.Log.Info("command", "op", a.Op, "channel", a.Channel.String(), "value", a.Value, "user", a.User, "id", a.ID, "phase", a.Phase, "code", a.Code, "message", a.Message)
+		d.Answer(a)
+	}
+	if e.Write != nil {
+		d.link.writes <- *e.Write // there is room: the machine has one write under way at a time
+	}
+	if e.Status {
+		d.wanted = true
+		d.link.askSweep()
+	}
+	if e.Save {
+		d.saving = true
+		locks := d.machine.Locks()
+		go func() { d.saved <- d.locks.save(locks) }() // ends with the disk's answer, which loop takes
 	}
 }
 

@@ -45,7 +45,7 @@ func TestAcks(t *testing.T) {
 		{"hexadecimal", "setv/0", "0x10", ackJSON("0", "null", "BAD_VALUE", "b00-1", "setv", "rejected", "null", "", `"0x10"`), ""},
 		{"too large", "setv/0", "1e999", ackJSON("0", "null", "BAD_VALUE", "b00-1", "setv", "rejected", "null", "", `"1e999"`), ""},
 		{"a long value", "setv/0", long, ackJSON("0", "null", "BAD_VALUE", "b00-1", "setv", "rejected", "null", "", `"`+strings.Repeat("é", 32)+`"`), ""},
-		{"spaces alone", "setv/0", "  ", ackJSON("0", "null", "BAD_VALUE", "b00-1", "setv", "rejected", "null", "", `0`), ""},
+		{"spaces alone", "setv/0", "  ", ackJSON("0", "null", "BAD_VALUE", "b00-1", "setv", "rejected", "null", "", `"  "`), ""},
 		{"a wrong word", "switch/0", "ON", ackJSON("0", "null", "BAD_VALUE", "b00-1", "switch", "rejected", "null", "", `"ON"`), ""},
 		{"misspelt dry keeps id and user", "setv/0", `{"value":1,"id":"x","user":"alice","drry":1}`,
 			ackJSON("0", "null", "BAD_VALUE", "x", "setv", "rejected", "null", "alice", `"1"`), ""},

@@ -263,6 +263,13 @@ func (w *walker) checkFirst(ev Received, a wire.Ack) error {
 		if a.Code == wire.Busy && off {
 			return errors.New("a switch off is refused for lack of room")
 		}
+		if a.Code == wire.CodeUnreachable && (off || c.Op == wire.Lock) { // refused, and its sender's last word all the same
+			for n := range w.supply.channels {
+				if c.Channel.Kind == wire.AllChannels || c.Channel.Number == n {
+					w.off[n] = w.seq
+				}
+			}
+		}
 		return nil
 	case wire.Accepted:
 	default:
@@ -358,6 +365,13 @@ func (w *walker) checkDone(a wire.Ack, c *walked) error {
 	for _, n := range c.channels {
 		r := w.read1[n]
 		ok := true
+		if strings.Contains(a.Message, "superseded by") { // of several, and some were left to others
+			by := a.Message[strings.LastIndex(a.Message, " ")+1:]
+			if w.known[by].Command.Op == "" {
+				return fmt.Errorf("%s does not say to whom it left a channel: %q", ackText(a), a.Message)
+			}
+			continue
+		}
 		if c.wrote[n] > 0 && w.readAt[n] <= c.wroteAt[n] {
 			return fmt.Errorf("%s, and channel %d has not been read since it was written", ackText(a), n)
 		}

@@ -226,6 +226,9 @@ func (m *Machine) dropStrangers(now time.Time, e *Effects, another bool) {
 func (m *Machine) broken(now time.Time, e *Effects) {
 	m.linked = false
 	m.giveUp(now, e, func(t *task) bool { return !t.isOff() })
+	if t := m.current; t != nil && !t.isOff() {
+		t.writes = nil
+	}
 	for _, c := range m.channels {
 		c.fresh = false
 		c.target = wire.Value{}
