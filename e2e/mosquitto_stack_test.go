@@ -104,6 +104,16 @@ func TestDriverOnMosquitto(t *testing.T) {
 		})
 	}
 
+	// Fault 24: killed in a ramp, the hardware goes on to its setpoint.
+	status := func(wanted func(wire.Channel) bool) func(mqtt.Message) bool {
+		return func(m mqtt.Message) bool {
+			var list []wire.Channel
+			return m.Topic() == "/hv/status" && json.Unmarshal(m.Payload(), &list) == nil && wanted(list[0])
+		}
+	}
+	require.NoError(t, await(t, c.Publish("/hv/cmd/setv/0", 1, false, "400")))
+	require.NoError(t, await(t, c.Publish("/hv/cmd/switch/0", 1, false, "on")))
+	h.await(t, "the ramp", status(func(c wire.Channel) bool { return c.VMon.V > 50 && c.VMon.V < 350 }))
 	kill()
 	h.await(t, "the last will", func(m mqtt.Message) bool {
 		return m.Topic() == "/hv/state" && strings.Contains(string(m.Payload()), `"state":"lost"`) && !strings.Contains(string(m.Payload()), `"time"`)
@@ -112,4 +122,7 @@ func TestDriverOnMosquitto(t *testing.T) {
 	h.await(t, "the driver is back", func(m mqtt.Message) bool {
 		return m.Topic() == "/hv/state" && strings.Contains(string(m.Payload()), `"state":"ready"`)
 	})
+	h.await(t, "the setpoint reached", status(func(c wire.Channel) bool {
+		return c.Seq > 0 && c.On == wire.Yes && c.VReq.V == 400 && c.VMon.V > 399
+	}))
 }
