@@ -6,12 +6,17 @@ import "time"
 // have forgotten what it had confirmed.
 const before = 30 * time.Second
 
+// maxBytes bounds a backlog in memory, whatever its time: an hour of a supply
+// with four channels at 1 Hz is 3 MB.
+const maxBytes = 16 << 20
+
 // backlog keeps statuses for replay: those of the last 30 s, and while the
 // broker does not confirm, those since then and 30 s before, but none older
 // than limit.
 type backlog struct {
 	limit   time.Duration
 	entries []*entry
+	bytes   int // of their payloads
 	dropped uint64 // given up unconfirmed
 }
 
@@ -26,6 +31,10 @@ func (b *backlog) add(now time.Time, seq uint64, payload []byte) *entry {
 	b.trim(now)
 	e := &entry{time: now, seq: seq, payload: payload}
 	b.entries = append(b.entries, e)
+	b.bytes += len(payload)
+	for b.bytes > maxBytes && len(b.entries) > 1 {
+		b.shift()
+	}
 	return e
 }
 
@@ -43,15 +52,20 @@ func (b *backlog) trim(now time.Time) {
 	if limit := now.Add(-max(b.limit, before)); oldest.Before(limit) {
 		oldest = limit
 	}
-	n := 0
-	for n < len(b.entries) && b.entries[n].time.Before(oldest) {
-		if !b.entries[n].confirmed {
-			b.dropped++
-		}
-		b.entries[n] = nil
-		n++
+	for len(b.entries) > 0 && b.entries[0].time.Before(oldest) {
+		b.shift()
 	}
-	b.entries = b.entries[n:]
+}
+
+// shift lets go of the oldest.
+func (b *backlog) shift() {
+	e := b.entries[0]
+	b.entries[0] = nil
+	b.entries = b.entries[1:]
+	b.bytes -= len(e.payload)
+	if !e.confirmed {
+		b.dropped++
+	}
 }
 
 // all is what is kept, in order.

@@ -54,3 +54,16 @@ func TestBacklog(t *testing.T) {
 		})
 	}
 }
+
+func TestBacklogIsBoundedInBytes(t *testing.T) {
+	b := &backlog{limit: time.Hour}
+	now := time.Now()
+	payload := make([]byte, 1<<20)
+	for i := range 40 {
+		b.add(now.Add(time.Duration(i)*time.Millisecond), uint64(i+1), payload)
+	}
+	assert.Len(t, b.entries, maxBytes>>20)
+	assert.EqualValues(t, 40, b.entries[len(b.entries)-1].seq, "the newest are kept")
+	assert.EqualValues(t, 24, b.dropped, "and the others counted")
+	assert.Equal(t, maxBytes, b.bytes)
+}
