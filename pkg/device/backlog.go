@@ -16,7 +16,7 @@ const maxBytes = 16 << 20
 type backlog struct {
 	limit   time.Duration
 	entries []*entry
-	bytes   int // of their payloads
+	bytes   int    // of their payloads
 	dropped uint64 // given up unconfirmed
 }
 
