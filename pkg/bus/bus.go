@@ -18,6 +18,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -84,6 +85,7 @@ type Client struct {
 	dialTCP func(ctx context.Context, network, address string) (net.Conn, error)
 
 	subs       []subscription
+	former     []string // filters that a persistent session may still have
 	onDial     []func()
 	onConnect  []func()
 	onLost     []func(error)
@@ -95,9 +97,14 @@ type Client struct {
 }
 
 type subscription struct {
-	filter string
-	qos    byte
-	handle Handler
+	filters []string
+	qos     byte
+	handle  Handler
+}
+
+// takes reports whether one of the filters takes a topic.
+func (s *subscription) takes(topic string) bool {
+	return slices.ContainsFunc(s.filters, func(f string) bool { return matches(f, topic) })
 }
 
 // New checks the options; it does not connect. Errors name the setting's
@@ -170,8 +177,19 @@ func loadCA(file string) (*x509.CertPool, error) {
 
 // Subscribe adds a subscription that every connection makes anew.
 func (c *Client) Subscribe(filter string, qos byte, h Handler) {
-	c.subs = append(c.subs, subscription{filter, qos, h})
+	c.SubscribeAll([]string{filter}, qos, h)
 }
+
+// SubscribeAll adds a subscription to several filters. A message that several
+// of them take is handed over once.
+func (c *Client) SubscribeAll(filters []string, qos byte, h Handler) {
+	c.subs = append(c.subs, subscription{filters, qos, h})
+}
+
+// Unsubscribe names filters that a persistent session may still have from
+// earlier settings: every connection takes them out. Those that are subscribed
+// to are left alone.
+func (c *Client) Unsubscribe(filters ...string) { c.former = append(c.former, filters...) }
 
 // OnDial adds a hook that runs before each attempt to connect.
 func (c *Client) OnDial(f func()) { c.onDial = append(c.onDial, f) }

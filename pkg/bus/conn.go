@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -240,7 +241,9 @@ func (c *Client) subscribeAll(ctx context.Context, conn *connection) error {
 	}
 	filters := make(map[string]byte, len(c.subs))
 	for _, s := range c.subs {
-		filters[s.filter] = max(filters[s.filter], s.qos)
+		for _, f := range s.filters {
+			filters[f] = max(filters[f], s.qos)
+		}
 	}
 	token := conn.paho.SubscribeMultiple(filters, nil)
 	if err := wait(ctx, conn, token); err != nil {
@@ -250,6 +253,13 @@ func (c *Client) subscribeAll(ctx context.Context, conn *connection) error {
 		if code > 2 {
 			return fmt.Errorf("the broker refuses the subscription to %s: check its access list", filter)
 		}
+	}
+	former := slices.DeleteFunc(slices.Clone(c.former), func(f string) bool { _, wanted := filters[f]; return wanted })
+	if len(former) == 0 {
+		return nil
+	}
+	if err := wait(ctx, conn, conn.paho.Unsubscribe(former...)); err != nil {
+		return fmt.Errorf("unsubscribing: %w", err)
 	}
 	return nil
 }
@@ -285,7 +295,7 @@ func wait(ctx context.Context, conn *connection, t mqtt.Token) error {
 func (c *Client) dispatch(m mqtt.Message) {
 	takers := int32(0)
 	for _, s := range c.subs {
-		if matches(s.filter, m.Topic()) {
+		if s.takes(m.Topic()) {
 			takers++
 		}
 	}
@@ -304,7 +314,7 @@ func (c *Client) dispatch(m mqtt.Message) {
 		}
 	}
 	for _, s := range c.subs {
-		if !matches(s.filter, m.Topic()) {
+		if !s.takes(m.Topic()) {
 			continue
 		}
 		own := ack

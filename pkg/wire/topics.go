@@ -80,6 +80,11 @@ func (r Root) Command(dev, op, channel string) string {
 // ServiceState is the retained topic of a service's state.
 func (r Root) ServiceState(name string) string { return string(r) + "/service/" + name + "/state" }
 
+// ServiceLedger is the topic of a loader's account of one device.
+func (r Root) ServiceLedger(name, dev string) string {
+	return string(r) + "/service/" + name + "/ledger/" + dev
+}
+
 // Sensor is the topic on which outside devices report one measurement.
 func (r Root) Sensor(name, measurement string) string {
 	return string(r) + "/sensor/" + name + "/" + measurement

@@ -23,11 +23,14 @@ type config struct {
 	BatchLines   int           `env:"DCS_BATCH_LINES" envDefault:"5000" doc:"a batch is written when it has this many lines …"`
 	BatchBytes   int           `env:"DCS_BATCH_BYTES" envDefault:"1000000" doc:"… or this many bytes …"`
 	BatchAge     time.Duration `env:"DCS_BATCH_AGE" envDefault:"1s" doc:"… or is this old …"`
-	BatchQuiet   time.Duration `env:"DCS_BATCH_QUIET" envDefault:"50ms" doc:"… or when nothing more came for this long: a broker stops sending at its limit of unacknowledged messages"`
+	BatchQuiet   time.Duration `env:"DCS_BATCH_QUIET" envDefault:"50ms" doc:"… or when nothing more came for this long"`
 	WriteTimeout time.Duration `env:"DCS_WRITE_TIMEOUT" envDefault:"10s" doc:"how long one write may take"`
 
-	QueueMessages int   `env:"DCS_QUEUE_MESSAGES" envDefault:"10000" doc:"messages that wait in memory; QoS 0 gets half of the room"`
-	QueueBytes    int64 `env:"DCS_QUEUE_BYTES" envDefault:"8000000" doc:"bytes of payload that wait in memory; QoS 0 gets half of the room"`
+	QueueMessages int   `env:"DCS_QUEUE_MESSAGES" envDefault:"10000" doc:"messages that wait in memory for the disk; QoS 0 gets half of the room"`
+	QueueBytes    int64 `env:"DCS_QUEUE_BYTES" envDefault:"8000000" doc:"bytes of payload that wait in memory for the disk; QoS 0 gets half of the room"`
+
+	SpoolBytes      int64 `env:"DCS_SPOOL_BYTES" envDefault:"10000000000" doc:"size of the spool on disk; when it is reached messages are left to the broker"`
+	DeadLetterBytes int64 `env:"DCS_DEAD_LETTER_BYTES" envDefault:"1000000000" doc:"size of the dead-letter file; past it what cannot be stored is lost, and counted"`
 }
 
 // Validate reports every setting that cannot work.
@@ -52,6 +55,8 @@ func (c *config) Validate() error {
 	bad(c.BatchQuiet <= 0, "DCS_BATCH_QUIET", "%v: above 0", c.BatchQuiet)
 	bad(c.WriteTimeout <= 0, "DCS_WRITE_TIMEOUT", "%v: above 0", c.WriteTimeout)
 	bad(c.QueueMessages < 2, "DCS_QUEUE_MESSAGES", "%d: at least 2", c.QueueMessages)
+	bad(c.SpoolBytes < 64<<20, "DCS_SPOOL_BYTES", "%d: at least %d, four files of it", c.SpoolBytes, 64<<20)
+	bad(c.DeadLetterBytes < 0, "DCS_DEAD_LETTER_BYTES", "%d: at least 0", c.DeadLetterBytes)
 	bad(c.QueueBytes < 2*maxPayload, "DCS_QUEUE_BYTES", "%d: at least %d, two of the largest messages", c.QueueBytes, 2*maxPayload)
 	return errors.Join(errs...)
 }

@@ -35,6 +35,12 @@ type outcome struct {
 	kind    kind
 	time    int64 // the last point's own time in ns, or 0
 	skipped int   // padded channels
+
+	device   string
+	boot     string
+	seq      uint64
+	numbered bool
+	mixed    bool
 }
 
 // point is what is found in one object beside its fields.

@@ -2,11 +2,17 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
+	"trackerdcs/pkg/bus"
 	"trackerdcs/pkg/service"
+	"trackerdcs/pkg/spool"
 	"trackerdcs/pkg/wire"
 )
 
@@ -17,16 +23,29 @@ const (
 	probeEvery = 30 * time.Second
 
 	// farewell is how long what has been received may take to be written when
-	// the program ends. What is not written is not acknowledged, and comes
-	// again.
+	// the program ends. What is not written stays in the spool.
 	farewell = time.Second
 
 	// logEvery is how far apart complaints about messages are.
 	logEvery = 10 * time.Second
+
+	// pagesEvery is how far apart a device's page of the ledger is said on the
+	// bus, and accountEvery in the archive.
+	pagesEvery   = 10 * time.Second
+	accountEvery = time.Minute
+
+	// batches are in use at a time: one grows of what comes, one of the backlog,
+	// one waits, one is being stored.
+	batches = 4
 )
 
 // run is the program.
 func run(ctx context.Context, env *service.Env, cfg *config) error {
+	release, err := service.HoldDir(ctx, env.DataDir, env.Log)
+	if err != nil || release == nil {
+		return err
+	}
+	defer release()
 	opts := cfg.Options("dcs-" + env.Name)
 	opts.Persistent, opts.ManualAck = true, true
 	member, err := env.Join(opts, cfg.Root.ServiceState(env.Name))
@@ -35,18 +54,17 @@ func run(ctx context.Context, env *service.Env, cfg *config) error {
 	}
 	db := newInflux(cfg)
 	defer db.Close()
-
-	l := newLoader(cfg, env, db)
-	l.writer.tell = func(err error) {
-		if err == nil {
-			member.Set(wire.Ready, "")
-		} else {
-			member.Set(wire.Unreachable, db.explain(err))
-		}
+	l, err := newLoader(cfg, env, db)
+	if err != nil {
+		return err
 	}
-	l.again = func() { member.Hold(0, "asking the broker for messages that found no room") }
-	for _, filter := range filters(cfg.Root) {
-		member.Subscribe(filter, 1, l.queue.put)
+	defer l.close()
+	l.standing.set = member.Set
+	l.keeper.again = func() { member.Hold(0, "asking the broker for messages that are not acknowledged") }
+	l.publish = func(m bus.Message) { member.Send(m, nil) }
+	member.SubscribeAll(filters(cfg.Root), 1, l.queue.put)
+	if err := forgetFormer(member.Client, filepath.Join(env.DataDir, "subscriptions.json"), filters(cfg.Root), env.Log); err != nil {
+		return err
 	}
 	return member.Run(ctx, func(ctx context.Context) error {
 		l.work(ctx)
@@ -54,115 +72,234 @@ func run(ctx context.Context, env *service.Env, cfg *config) error {
 	})
 }
 
-// loader moves messages from the queue into the archive.
+// loader moves messages from the bus to the spool, and from the spool to the
+// archive.
 type loader struct {
-	cfg     *config
-	log     *slog.Logger
-	metrics *metrics
-	queue   *queue
-	encoder *encoder
-	writer  *writer
-	again   func() // make a new connection, so that the broker sends again what is not acknowledged
+	cfg      *config
+	name     string
+	log      *slog.Logger
+	metrics  *metrics
+	spool    *spool.Spool
+	queue    *queue
+	ledger   *ledger
+	standing *standing
+	keeper   *keeper
+	drain    *drain
+	storer   *storer
+	publish  func(bus.Message)
 
 	badLog, refusedLog occasion
+
+	mu       sync.Mutex
+	notes    []byte // lines of the loader's own, for the next batch
+	accounts time.Time
+	skewed   map[string]bool // devices whose clock is known to be wrong
 }
 
-func newLoader(cfg *config, env *service.Env, db archive) *loader {
-	l := &loader{
-		cfg: cfg, log: env.Log,
-		queue:   newQueue(cfg.QueueMessages, cfg.QueueBytes),
-		encoder: newEncoder(cfg.Root),
+// newLoader opens the spool and continues where the last process ended.
+func newLoader(cfg *config, env *service.Env, db archive) (*loader, error) {
+	sp, report, err := spool.Open(filepath.Join(env.DataDir, "spool"), spool.Options{MaxBytes: cfg.SpoolBytes})
+	if err != nil {
+		return nil, err
 	}
-	l.metrics = newMetrics(env.Metrics, l.queue)
-	l.writer = &writer{archive: db, metrics: l.metrics, refused: l.refuse}
-	return l
+	l := &loader{
+		cfg: cfg, name: env.Name, log: env.Log, spool: sp,
+		queue:    newQueue(cfg.QueueMessages, cfg.QueueBytes),
+		ledger:   newLedger(),
+		standing: new(standing),
+		skewed:   make(map[string]bool),
+	}
+	l.metrics = newMetrics(env.Metrics, l.queue, l.ledger, sp)
+	check, err := sp.Load()
+	if err != nil {
+		l.log.Error("the checkpoint cannot be read: all that is in the spool is written to InfluxDB once more", "error", err)
+	}
+	if err := l.ledger.restore(check.Note); err != nil {
+		l.log.Error("the account of what is archived begins anew", "error", err)
+	}
+	l.report(report, check.Pending)
+
+	tell := l.standing.tell
+	l.keeper = &keeper{queue: l.queue, spool: sp, log: env.Log, metrics: l.metrics,
+		tell: func(err error) { tell(partSpool, problem("nothing is acknowledged to the broker", err)) }}
+	l.drain = newDrain(sp, cfg, func() *encoder { return newEncoder(cfg.Root) }, check.Pending)
+	l.drain.metrics, l.drain.damaged, l.drain.unread, l.drain.own = l.metrics, l.damaged, l.unread, l.addOwn
+	l.drain.failed = func(err error) { tell(partRead, problem("a part of the spool cannot be read", err)) }
+	w := &writer{archive: db, metrics: l.metrics, refused: l.refuse, tell: func(err error) {
+		if err == nil {
+			tell(partInflux, "")
+		} else {
+			tell(partInflux, db.explain(err))
+		}
+	}}
+	l.storer = &storer{spool: sp, writer: w, ledger: l.ledger, log: env.Log, metrics: l.metrics, tell: tell,
+		dead: newDeadLetters(env.DataDir, cfg.DeadLetterBytes), pending: slices.Clone(check.Pending), unsaved: true}
+	return l, nil
 }
 
-// work writes until ctx ends, and then for a moment more. A message's way is
-// collect, store, acknowledge.
+func problem(what string, err error) string {
+	if err == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s: %v", what, err)
+}
+
+// report says what was found in the spool at the start.
+func (l *loader) report(r spool.Report, pending spool.Ranges) {
+	if r.Torn > 0 {
+		l.metrics.torn.Add(float64(r.Torn))
+		l.log.Warn("a write to the spool was cut off; it was not acknowledged, so the broker sends it again", "bytes", r.Torn)
+	}
+	for _, name := range r.Damaged {
+		l.log.Error("the head of a file of the spool is damaged; its messages are read all the same", "file", name)
+	}
+	if n := pending.Bytes(l.spool.End()); n > 0 {
+		l.log.Info("continuing with the spool", "bytes", n, "pieces", len(pending))
+	}
+}
+
+func (l *loader) close() { _ = l.spool.Close() }
+
+// work runs until ctx ends, and then for a moment more. A message's way is
+// queue, spool, acknowledge; spool, batch, store, checkpoint.
 func (l *loader) work(ctx context.Context) {
 	wctx, cancel := outlive(ctx, farewell)
 	defer cancel()
-	var b batch
-	if l.writer.store(wctx, &b) != nil { // waits until InfluxDB is there
-		return
+	full, free := make(chan *batch, 1), make(chan *batch, batches)
+	for range batches {
+		free <- new(batch)
 	}
-	for {
-		l.collect(ctx, &b)
-		if ctx.Err() != nil && len(b.messages) == 0 {
+	l.drain.out, l.drain.free = full, free
+	kctx, kept := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer kept()
+		l.keeper.run(ctx)
+	})
+	wg.Go(func() { l.drain.run(kctx) }) // ends after the keeper: what it kept last may still be stored
+	wg.Go(func() { l.storer.run(wctx, full, free) })
+	wg.Go(func() { l.speak(ctx) })
+	wg.Wait()
+}
+
+// speak says the ledger's pages on the bus.
+func (l *loader) speak(ctx context.Context) {
+	for all := true; ; all = false {
+		now := time.Now()
+		for _, p := range l.ledger.pages(now, all) {
+			l.publish(bus.Message{Topic: l.cfg.Root.ServiceLedger(l.name, p.Device), QoS: 1, Retained: true, Payload: wire.Encode(p)})
+			l.watchClock(&p)
+		}
+		if pause(ctx, pagesEvery) != nil {
 			return
-		}
-		if b.len() > 0 || len(b.messages) == 0 {
-			if l.writer.store(wctx, &b) != nil {
-				return
-			}
-		}
-		l.metrics.stored(&b, time.Now())
-		b.ack()
-		b.reset()
-		if l.queue.settle() {
-			l.again()
 		}
 	}
 }
 
-// collect fills an empty batch. It returns when the batch is large or old
-// enough, when nothing more comes, or without messages when nothing came for
-// long. Once ctx has ended it takes what is there.
-func (l *loader) collect(ctx context.Context, b *batch) {
-	timer := time.NewTimer(probeEvery)
-	defer timer.Stop()
-	var deadline time.Time
-	for b.len() < l.cfg.BatchLines && len(b.lines) < l.cfg.BatchBytes && len(b.messages) < l.cfg.BatchLines {
-		if len(b.messages) > 0 && deadline.IsZero() {
-			deadline = time.Now().Add(l.cfg.BatchAge)
-		}
-		select {
-		case m := <-l.queue.ch:
-			l.add(b, m)
-			continue
-		default:
-		}
-		if len(b.messages) > 0 {
-			timer.Reset(min(l.cfg.BatchQuiet, time.Until(deadline)))
-		}
-		select {
-		case m := <-l.queue.ch:
-			l.add(b, m)
-		case <-timer.C:
-			return
-		case <-ctx.Done():
-			if len(l.queue.ch) == 0 {
-				return
-			}
-		}
-	}
-}
+// skewLimit is how wrong a sender's clock may be before the log says so, in s.
+const skewLimit = 1.0
 
-// add takes a message into the batch. What cannot be read is counted and
-// logged, acknowledged with the rest, and stops nothing.
-func (l *loader) add(b *batch, m message) {
-	l.queue.took(&m)
-	out, err := b.add(l.encoder, m)
-	l.metrics.messages[out.kind].Inc()
-	l.metrics.skipped.Add(float64(out.skipped))
-	if err == nil {
+// watchClock says when a sender's clock turns out to be wrong, and when it is
+// right again.
+func (l *loader) watchClock(p *Page) {
+	if p.Skew == nil {
 		return
 	}
+	wrong := *p.Skew >= skewLimit || *p.Skew <= -skewLimit
+	switch {
+	case wrong && !l.skewed[p.Device]:
+		l.log.Warn("a sender's clock differs from ours: its points stand at the wrong time; check both clocks' synchronisation",
+			"device", p.Device, "ahead_seconds", *p.Skew)
+	case !wrong && l.skewed[p.Device]:
+		l.log.Info("a sender's clock agrees with ours again", "device", p.Device)
+	}
+	l.skewed[p.Device] = wrong
+}
+
+// addOwn adds the loader's own lines to a batch: notes, and once a minute the
+// ledger's pages.
+func (l *loader) addOwn(b *batch) {
+	l.mu.Lock()
+	notes := l.notes
+	l.notes = nil
+	l.mu.Unlock()
+	b.addOwn(notes)
+	now := time.Now()
+	if since := now.Sub(l.accounts); since < accountEvery && since >= 0 {
+		return
+	}
+	l.accounts = now
+	var lines []byte
+	for _, p := range l.ledger.pages(now, true) {
+		lines = p.appendLine(lines, l.name, now)
+	}
+	b.addOwn(lines)
+}
+
+// unread puts a message aside of which something cannot be read. The rest of it
+// is stored.
+func (l *loader) unread(b *batch, m *message, reason error) {
 	l.metrics.bad.Inc()
+	b.dead = newLetter(m, reason).append(b.dead)
+	b.deads++
+	o := &b.messages[len(b.messages)-1].outcome
+	b.addOwn(appendNote(nil, l.name, o, m.Topic, reason.Error(), time.Now()))
 	if more, ok := l.badLog.now(time.Now()); ok {
-		l.log.Warn("a message cannot be read", "topic", wire.Echo(m.Topic), "reason", err,
+		l.log.Warn("a message cannot be read", "topic", wire.Echo(m.Topic), "reason", reason,
 			"payload", wire.Echo(string(m.Payload)), "unlogged", more)
 	}
 }
 
-// refuse takes note of a line that InfluxDB will never take.
-func (l *loader) refuse(m *message, line []byte, reason error) {
-	l.metrics.refused.Inc()
-	if more, ok := l.refusedLog.now(time.Now()); ok {
-		l.log.Error("InfluxDB refuses a line", "topic", m.Topic, "reason", reason,
-			"line", strings.TrimSpace(string(line[:min(len(line), 512)])), "unlogged", more)
+// damaged puts aside what is left of messages that the spool has lost.
+func (l *loader) damaged(b *batch, d *spool.Damage) {
+	if d.Torn {
+		l.metrics.torn.Add(float64(d.Bytes))
+		l.log.Warn("the spool has the remains of a write that was cut off; it was not acknowledged, so the broker sends it again", "bytes", d.Bytes)
+		return
 	}
+	l.metrics.damaged.Add(float64(d.Bytes))
+	l.log.Error("the spool is damaged: check the disk", "bytes", d.Bytes, "position", uint64(d.Pos))
+	m := message{arrived: time.Now().UnixNano(), length: int(d.Bytes)}
+	m.Payload = d.Raw
+	b.dead = newLetter(&m, d).append(b.dead)
+	b.deads++
+	b.addOwn(appendNote(nil, l.name, new(outcome), "", d.Error(), time.Now()))
+}
+
+// refuse puts a line aside that InfluxDB will never take.
+func (l *loader) refuse(b *batch, i int, reason error) {
+	l.metrics.refused.Inc()
+	line := strings.TrimSpace(string(b.span(i, i+1)))
+	if more, ok := l.refusedLog.now(time.Now()); ok {
+		l.log.Error("InfluxDB refuses a line", "reason", reason, "line", line[:min(len(line), 512)], "unlogged", more)
+	}
+	m := &message{arrived: time.Now().UnixNano()}
+	o := b.owner(i)
+	if o != nil {
+		if again, err := l.reread(o.pos); err == nil {
+			m = &again
+		}
+		o.refused = true
+		note := appendNote(nil, l.name, &o.outcome, m.Topic, reason.Error(), time.Now())
+		l.mu.Lock()
+		l.notes = append(l.notes, note...)
+		l.mu.Unlock()
+	}
+	letter := newLetter(m, reason)
+	letter.Line = line
+	b.dead = letter.append(b.dead)
+	b.deads++
+}
+
+// reread fetches a message from the spool again.
+func (l *loader) reread(pos spool.Pos) (message, error) {
+	r := l.spool.NewReader(pos)
+	defer r.Close()
+	body, err := r.Next()
+	if err != nil {
+		return message{}, err
+	}
+	return readRecord(body, make(names)) // the body is the reader's, which goes away
 }
 
 // occasion spaces out a kind of log line.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"sync"
 	"time"
 
@@ -25,13 +26,34 @@ type message struct {
 
 func (m *message) size() int64 { return int64(len(m.Topic) + len(m.Payload) + perMessage) }
 
+// group is messages that go to disk together.
+type group struct {
+	records []byte        // as the spool takes them
+	acks    []bus.Message // without topic and payload: only to be acknowledged
+	bytes   int64
+}
+
+func (g *group) reset() {
+	clear(g.acks)
+	g.records, g.acks, g.bytes = g.records[:0], g.acks[:0], 0
+}
+
+// How a group grows. While one is synced the next fills by itself, so that a
+// busy loader never waits; an idle one waits a little for company, because
+// each sync has its price.
+const (
+	lingerStep  = 2 * time.Millisecond
+	lingerTime  = 10 * time.Millisecond
+	lingerBytes = 64 << 10
+)
+
 // roomWait is how long the goroutine that reads the bus may be held up. While
 // it is, the broker's messages wait in the network; much longer, and the
 // connection would fail for want of an answer to its pings.
 const roomWait = time.Second
 
 // queue is the bounded room between the goroutine that reads the bus and the
-// one that writes.
+// one that writes to disk.
 //
 // What finds no room: a QoS 0 message is lost, and QoS 0 gets only half of the
 // room, so that it cannot take it from the others. A QoS 1 message waits a
@@ -41,20 +63,28 @@ const roomWait = time.Second
 // cannot count on the broker's window to spare us that: Mosquitto 2.0.11 goes
 // far beyond its max_inflight_messages under load.
 type queue struct {
-	ch       chan message
-	maxBytes int64
-	room     chan struct{} // holds one token: something has left
+	maxMessages int
+	maxBytes    int64
+	room        chan struct{} // holds one token: something has left
+	filled      chan struct{} // holds one token: something has come
 
 	mu       sync.Mutex
-	bytes    int64
-	last     int64 // arrival of the latest message
+	group    *group // being filled
+	spare    *group // the other one, while it is not being written
+	messages int    // in both
+	bytes    int64  // in both
+	last     int64  // arrival of the latest message
 	dropped  uint64
 	deferred uint64
 	owed     bool // something was let go: there is no order to keep, and no use in waiting
 }
 
 func newQueue(messages int, bytes int64) *queue {
-	return &queue{ch: make(chan message, messages), maxBytes: bytes, room: make(chan struct{}, 1)}
+	return &queue{
+		maxMessages: messages, maxBytes: bytes,
+		room: make(chan struct{}, 1), filled: make(chan struct{}, 1),
+		group: new(group), spare: new(group),
+	}
 }
 
 // put takes a message over, or does not.
@@ -81,21 +111,22 @@ func (q *queue) put(b bus.Message) {
 	}
 }
 
+// sameClock is how far back the clock may go and arrivals still be kept in
+// order. What is set back further is a new time, and taken as it is.
+const sameClock = int64(time.Second)
+
 // try reports whether a message is settled: taken over, or turned away for
 // good. If it may wait, it is not turned away where waiting can help.
 func (q *queue) try(m *message, mayWait bool) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	room, count := q.maxBytes, cap(q.ch)
+	room, count := q.maxBytes, q.maxMessages
 	if m.QoS == 0 {
 		room, count = room/2, count/2
 	}
-	switch full := len(q.ch) >= count || q.bytes+m.size() > room; {
+	switch full := q.messages >= count || q.bytes+m.size() > room; {
 	case !full:
-		m.arrived = max(time.Now().UnixNano(), q.last+1)
-		q.last = m.arrived
-		q.bytes += m.size()
-		q.ch <- *m // does not block: only try adds, under the lock
+		q.add(m)
 	case m.QoS == 0:
 		q.dropped++
 	case mayWait && !q.owed:
@@ -107,15 +138,86 @@ func (q *queue) try(m *message, mayWait bool) bool {
 	return true
 }
 
-// took says that m has left the channel.
-func (q *queue) took(m *message) {
+func (q *queue) add(m *message) {
+	m.arrived = time.Now().UnixNano()
+	if m.arrived <= q.last && m.arrived > q.last-sameClock {
+		m.arrived = q.last + 1
+	}
+	q.last = m.arrived
+	g := q.group
+	g.records = appendRecord(g.records, m)
+	g.bytes += m.size()
+	q.messages++
+	q.bytes += m.size()
+	m.Topic, m.Payload = "", nil
+	g.acks = append(g.acks, m.Message)
+	signal(q.filled)
+}
+
+// take waits for messages and hands them over, all that are there. It returns
+// nil when ctx has ended and there are none. The group goes back with done.
+func (q *queue) take(ctx context.Context) *group {
+	for {
+		if n := q.waiting(); n > 0 {
+			q.linger(ctx, n)
+			q.mu.Lock()
+			g := q.group
+			q.group, q.spare = q.spare, nil
+			q.mu.Unlock()
+			return g
+		}
+		select {
+		case <-q.filled:
+		case <-ctx.Done():
+			if q.waiting() == 0 {
+				return nil
+			}
+		}
+	}
+}
+
+func (q *queue) waiting() int {
 	q.mu.Lock()
-	q.bytes -= m.size()
+	defer q.mu.Unlock()
+	return len(q.group.records)
+}
+
+// linger waits for more, as long as more comes.
+func (q *queue) linger(ctx context.Context, n int) {
+	for began := time.Now(); n < lingerBytes && time.Since(began) < lingerTime; {
+		if pause(ctx, lingerStep) != nil {
+			return
+		}
+		before := n
+		if n = q.waiting(); n == before {
+			return
+		}
+	}
+}
+
+// done takes back a group that is on disk.
+func (q *queue) done(g *group) {
+	q.mu.Lock()
+	q.messages -= len(g.acks)
+	q.bytes -= g.bytes
+	g.reset()
+	q.spare = g
 	q.mu.Unlock()
+	signal(q.room)
+}
+
+func signal(ch chan struct{}) {
 	select {
-	case q.room <- struct{}{}:
+	case ch <- struct{}{}:
 	default:
 	}
+}
+
+// owe says that the broker is to send again what it has not had acknowledged.
+func (q *queue) owe() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.owed = true
 }
 
 // settle reports, once, whether messages were let go that the broker still
@@ -123,7 +225,7 @@ func (q *queue) took(m *message) {
 func (q *queue) settle() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !q.owed || len(q.ch) > cap(q.ch)/4 || q.bytes > q.maxBytes/4 {
+	if !q.owed || q.messages > q.maxMessages/4 || q.bytes > q.maxBytes/4 {
 		return false
 	}
 	q.owed = false
@@ -134,5 +236,5 @@ func (q *queue) settle() bool {
 func (q *queue) fill() (messages int, bytes int64, dropped, deferred uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.ch), q.bytes, q.dropped, q.deferred
+	return q.messages, q.bytes, q.dropped, q.deferred
 }

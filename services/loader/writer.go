@@ -34,6 +34,9 @@ type archive interface {
 	// Write stores lines, all or some of them. Without lines it asks whether
 	// lines would be taken.
 	Write(ctx context.Context, lines []byte) error
+
+	// explain says what an operator can do about an error of Write.
+	explain(err error) string
 }
 
 // influx is an archive over InfluxDB's client.
@@ -46,7 +49,7 @@ type influx struct {
 func newInflux(cfg *config) *influx {
 	o := influxdb2.DefaultOptions().SetApplicationName("dcs-loader/" + service.Version())
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	o.SetHTTPClient(&http.Client{Transport: transport}) // without a time-out of its own: each call's context has one
+	o.SetHTTPClient(&http.Client{Transport: newCompressor(transport)}) // without a time-out of its own: each call's context has one
 	a := &influx{client: influxdb2.NewClientWithOptions(cfg.InfluxURL, "", o), cfg: cfg}
 	a.record = a.client.WriteAPIBlocking(cfg.InfluxOrg, cfg.InfluxBucket).WriteRecord
 	a.authorize()
@@ -124,8 +127,8 @@ func isRefusal(code int) bool {
 type writer struct {
 	archive archive
 	metrics *metrics
-	refused func(m *message, line []byte, reason error) // a line that InfluxDB will never take
-	tell    func(err error)                             // how it stands: nil is well
+	refused func(b *batch, i int, reason error) // line i, which InfluxDB will never take
+	tell    func(err error)                     // how it stands: nil is well
 }
 
 // store returns when every line of the batch has been stored or refused, or
@@ -155,7 +158,7 @@ func (w *writer) part(ctx context.Context, b *batch, i, j int) error {
 			if j-i > 1 {
 				return w.halve(ctx, b, i, j)
 			}
-			w.refused(b.owner(i), b.span(i, j), err)
+			w.refused(b, i, err)
 			return nil
 		}
 		if time.Since(began) >= patience || isOperators(code) {

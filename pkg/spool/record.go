@@ -1,0 +1,89 @@
+package spool
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+)
+
+// Sizes of the format, in bytes.
+const (
+	segmentHeader = 32
+	// RecordHeader is what a record has before its body.
+	RecordHeader = 16
+
+	// MaxRecord is the largest body of a record. A length above it is damage.
+	MaxRecord = 16 << 20
+)
+
+var (
+	segmentMagic = [8]byte{'D', 'C', 'S', 'S', 'P', 'O', 'O', 'L'}
+	recordMagic  = [4]byte{0xd5, 'r', 'e', 'c'}
+	castagnoli   = crc32.MakeTable(crc32.Castagnoli)
+)
+
+const version = 1
+
+// Begin starts a record at the end of b: append the body, then call End.
+func Begin(b []byte) []byte { return append(b, make([]byte, RecordHeader)...) }
+
+// End completes the record that Begin started when b had begin bytes. The body
+// may be empty, and have MaxRecord bytes at most.
+func End(b []byte, begin int) {
+	h, body := b[begin:begin+RecordHeader], b[begin+RecordHeader:]
+	copy(h, recordMagic[:])
+	binary.LittleEndian.PutUint32(h[4:], uint32(len(body)))
+	binary.LittleEndian.PutUint32(h[8:], crc32.Checksum(body, castagnoli))
+	binary.LittleEndian.PutUint32(h[12:], crc32.Checksum(h[:12], castagnoli))
+}
+
+// verdict is what stands at the beginning of some bytes.
+type verdict int
+
+const (
+	whole   verdict = iota // a record
+	more                   // the beginning of a record: more bytes are needed
+	damaged                // a record whose body is not what was written
+	noise                  // no record
+)
+
+// examine looks at the beginning of b. n is the record's length with its
+// header, and for more how many bytes are needed to say.
+func examine(b []byte) (v verdict, n int) {
+	if len(b) < RecordHeader {
+		return more, RecordHeader
+	}
+	if [4]byte(b) != recordMagic || binary.LittleEndian.Uint32(b[12:]) != crc32.Checksum(b[:12], castagnoli) {
+		return noise, 0
+	}
+	length := binary.LittleEndian.Uint32(b[4:])
+	if length > MaxRecord {
+		return noise, 0
+	}
+	n = RecordHeader + int(length)
+	if len(b) < n {
+		return more, n
+	}
+	if binary.LittleEndian.Uint32(b[8:]) != crc32.Checksum(b[RecordHeader:n], castagnoli) {
+		return damaged, n
+	}
+	return whole, n
+}
+
+func makeHeader(base Pos) []byte {
+	h := make([]byte, segmentHeader)
+	copy(h, segmentMagic[:])
+	binary.LittleEndian.PutUint32(h[8:], version)
+	binary.LittleEndian.PutUint64(h[16:], uint64(base))
+	binary.LittleEndian.PutUint32(h[24:], crc32.Checksum(h[:24], castagnoli))
+	return h
+}
+
+// readHeader gives the version in a segment's header; ok is false when the
+// header is damaged or of another segment.
+func readHeader(h []byte, base Pos) (v uint32, ok bool) {
+	if len(h) < segmentHeader || [8]byte(h) != segmentMagic ||
+		binary.LittleEndian.Uint32(h[24:]) != crc32.Checksum(h[:24], castagnoli) {
+		return 0, false
+	}
+	return binary.LittleEndian.Uint32(h[8:]), Pos(binary.LittleEndian.Uint64(h[16:])) == base
+}

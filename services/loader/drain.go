@@ -1,0 +1,297 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"time"
+
+	"trackerdcs/pkg/spool"
+)
+
+const (
+	// Behind by more than this, the live side leaves the rest to the backlog and
+	// goes on with what comes now.
+	behindBytes = 4 << 20
+	behindTime  = 5 * time.Second
+
+	// maxRanges bounds how many pieces the backlog has. The two that are closest
+	// are joined beyond it, which reads twice what lies between them.
+	maxRanges = 64
+
+	// spoolRetry is how far apart attempts to read a spool are that failed.
+	spoolRetry = 5 * time.Second
+)
+
+// drain makes batches out of the spool, of what comes now and of what was left
+// behind in turn, so that an archive shows the present while the past fills in.
+// It is one goroutine; the batches are stored by another, in order.
+type drain struct {
+	spool   *spool.Spool
+	cfg     *config
+	metrics *metrics
+	damaged func(*batch, *spool.Damage)
+	unread  func(*batch, *message, error) // a message of which something cannot be read
+	own     func(*batch)                  // adds the loader's own lines
+	failed  func(error)                   // reading the spool; nil is well
+
+	live, past cursor
+	backlog    []spool.Range // what past has still to do, in order; past is in the first
+
+	out  chan<- *batch
+	free <-chan *batch
+}
+
+// cursor is one place where the spool is read, and the batch that grows there.
+type cursor struct {
+	reader  *spool.Reader
+	encoder *encoder
+	topics  names
+	batch   *batch
+	began   time.Time // when the batch got its first message
+	arrived int64     // of the last message
+	failed  bool      // the spool could not be read there
+	retry   time.Time
+}
+
+func (c *cursor) close() { c.reader.Close() }
+
+// newDrain continues what is pending.
+func newDrain(s *spool.Spool, cfg *config, enc func() *encoder, pending spool.Ranges) *drain {
+	last := len(pending) - 1
+	d := &drain{spool: s, cfg: cfg, backlog: slices.Clone(pending[:last])}
+	d.live = cursor{reader: s.NewReader(pending[last].From), encoder: enc(), topics: make(names)}
+	d.past = cursor{reader: s.NewReader(0), encoder: enc(), topics: make(names)}
+	if len(d.backlog) > 0 {
+		d.past.reader.Seek(d.backlog[0].From)
+	}
+	return d
+}
+
+// run makes batches until ctx ends; what is there by then is in the last one.
+func (d *drain) run(ctx context.Context) {
+	defer d.live.close()
+	defer d.past.close()
+	defer close(d.out)
+	for {
+		grown := d.spool.Grown() // before reading: nothing is overlooked
+		live := d.fillLive()
+		switch {
+		case d.due(ctx):
+			if !d.emit(ctx, &d.live) {
+				return
+			}
+			if d.isBehind() {
+				d.leaveBehind()
+			}
+		case ctx.Err() != nil:
+			return
+		}
+		if ctx.Err() == nil && len(d.backlog) > 0 && time.Now().After(d.past.retry) {
+			if !d.drainPast(ctx) {
+				return
+			}
+			continue
+		}
+		if live {
+			continue // there is more to read
+		}
+		d.wait(ctx, grown)
+	}
+}
+
+// fillLive reads what has come, up to a batch. It reports whether there is more.
+func (d *drain) fillLive() bool {
+	c := &d.live
+	if !time.Now().After(c.retry) {
+		return false
+	}
+	return d.fill(c, spool.Forever)
+}
+
+// fill reads up to a batch, or up to a position. It reports whether there is
+// more.
+func (d *drain) fill(c *cursor, to spool.Pos) bool {
+	if c.batch == nil {
+		c.batch = <-d.free
+		c.batch.reset(c.reader.Pos())
+	}
+	b := c.batch
+	for b.len() < d.cfg.BatchLines && len(b.lines) < d.cfg.BatchBytes && len(b.messages) < d.cfg.BatchLines {
+		if c.reader.Pos() >= to {
+			return false
+		}
+		if !d.read(c) {
+			return false
+		}
+	}
+	return true
+}
+
+// read takes one record into the batch. It reports false when there is none.
+func (d *drain) read(c *cursor) bool {
+	body, err := c.reader.Next()
+	b := c.batch
+	var damage *spool.Damage
+	switch {
+	case err == io.EOF:
+		d.mended(c)
+		return false
+	case errors.As(err, &damage):
+		d.damaged(b, damage)
+		b.to = c.reader.Pos()
+		return true
+	case err != nil:
+		c.failed, c.retry = true, time.Now().Add(spoolRetry)
+		d.failed(err)
+		return false
+	}
+	d.mended(c)
+	pos := c.reader.Pos() - spool.Pos(len(body)+spool.RecordHeader)
+	m, err := readRecord(body, c.topics)
+	if err != nil {
+		d.damaged(b, &spool.Damage{Pos: pos, Bytes: int64(len(body)), Raw: body})
+		b.to = c.reader.Pos()
+		return true
+	}
+	if len(b.messages) == 0 {
+		c.began = time.Now()
+	}
+	c.arrived = m.arrived
+	out, err := b.add(c.encoder, &m, pos)
+	d.metrics.took(out)
+	if err != nil {
+		d.unread(b, &m, err)
+	}
+	b.to = c.reader.Pos()
+	return true
+}
+
+// mended says, once, that the spool can be read again.
+func (d *drain) mended(c *cursor) {
+	if c.failed {
+		c.failed = false
+		d.failed(nil)
+	}
+}
+
+// due reports whether the live batch is large enough, old enough, or will not
+// grow for the moment.
+func (d *drain) due(ctx context.Context) bool {
+	b := d.live.batch
+	switch {
+	case b == nil || b.empty():
+		return false
+	case ctx.Err() != nil:
+		return true
+	case b.len() >= d.cfg.BatchLines || len(b.lines) >= d.cfg.BatchBytes || len(b.messages) >= d.cfg.BatchLines:
+		return true
+	}
+	return time.Since(d.live.began) >= d.cfg.BatchAge || d.isQuiet()
+}
+
+// isQuiet reports whether nothing has come for a moment.
+func (d *drain) isQuiet() bool {
+	since := time.Since(time.Unix(0, d.live.arrived))
+	return since >= d.cfg.BatchQuiet || since < 0 // a clock that was set back: do not wait for it
+}
+
+// emit hands a batch over to be stored. It reports false when ctx ended first
+// and nobody takes it.
+func (d *drain) emit(ctx context.Context, c *cursor) bool {
+	if c == &d.live {
+		d.own(c.batch)
+	}
+	select {
+	case d.out <- c.batch:
+		c.batch = nil
+		return true
+	case <-ctx.Done():
+	}
+	select {
+	case d.out <- c.batch: // the last one, if it can be taken at once
+		c.batch = nil
+		return true
+	case <-time.After(farewell):
+		return false
+	}
+}
+
+// isBehind reports whether the live side has so much to catch up with that what
+// comes now would have to wait.
+func (d *drain) isBehind() bool {
+	if d.live.batch != nil && !d.live.batch.empty() {
+		return false
+	}
+	return d.spool.End() > d.live.reader.Pos()+behindBytes &&
+		time.Since(time.Unix(0, d.live.arrived)) > behindTime
+}
+
+// leaveBehind gives what the live side has not read to the backlog.
+func (d *drain) leaveBehind() {
+	from, to := d.live.reader.Pos(), d.spool.End()
+	d.live.reader.Seek(to)
+	if d.live.batch != nil {
+		d.live.batch.reset(to)
+	}
+	d.backlog = append(d.backlog, spool.Range{From: from, To: to})
+	if len(d.backlog) == 1 {
+		d.past.reader.Seek(from)
+	}
+	if len(d.backlog) > maxRanges {
+		d.backlog = joinClosest(d.backlog)
+	}
+}
+
+// joinClosest makes one of the two ranges with the least between them. The
+// first is left alone: it is being read.
+func joinClosest(r []spool.Range) []spool.Range {
+	best := 2
+	for i := 3; i < len(r); i++ {
+		if r[i].From-r[i-1].To < r[best].From-r[best-1].To {
+			best = i
+		}
+	}
+	r[best-1].To = r[best].To
+	return slices.Delete(r, best, best+1)
+}
+
+// drainPast stores one batch of the backlog.
+func (d *drain) drainPast(ctx context.Context) bool {
+	to := d.backlog[0].To
+	d.fill(&d.past, to)
+	if b := d.past.batch; !b.empty() && !d.emit(ctx, &d.past) {
+		return false
+	}
+	// At the end of what there is, a range of the backlog is done too: it ends
+	// where a segment did.
+	if d.past.reader.Pos() >= to || !d.past.failed && d.past.batch != nil && d.past.batch.empty() {
+		d.backlog = d.backlog[1:]
+		if len(d.backlog) > 0 {
+			d.past.reader.Seek(d.backlog[0].From)
+			if d.past.batch != nil {
+				d.past.batch.reset(d.backlog[0].From)
+			}
+		}
+	}
+	return true
+}
+
+// wait returns when something has come, when the live batch may be due, or when
+// ctx has ended.
+func (d *drain) wait(ctx context.Context, grown <-chan struct{}) {
+	t := probeEvery
+	if b := d.live.batch; b != nil && !b.empty() {
+		t = min(d.cfg.BatchQuiet, max(time.Until(d.live.began.Add(d.cfg.BatchAge)), 0)) + time.Millisecond
+	} else if !d.live.retry.IsZero() || !d.past.retry.IsZero() {
+		t = spoolRetry
+	}
+	timer := time.NewTimer(t)
+	defer timer.Stop()
+	select {
+	case <-grown:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

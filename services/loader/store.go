@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"trackerdcs/pkg/spool"
+)
+
+const (
+	// saveEvery is how far apart checkpoints are while there is work. What was
+	// stored since the last one is written once more after a kill, which leaves
+	// the same points.
+	saveEvery = time.Second
+
+	// deadRetry is how far apart attempts to write dead letters are that failed.
+	deadRetry = time.Second
+)
+
+// storer takes batches to InfluxDB one after the other and keeps account of
+// what is done.
+type storer struct {
+	spool   *spool.Spool
+	writer  *writer
+	ledger  *ledger
+	dead    *deadLetters
+	log     *slog.Logger
+	metrics *metrics
+	tell    func(part, problem string)
+	stored  func() // between InfluxDB's answer and the checkpoint; a test's
+
+	pending spool.Ranges
+	saved   time.Time
+	unsaved bool
+	full    bool // the dead-letter file
+}
+
+// run stores what comes in until in is closed or ctx ends, and saves how far it
+// came. Without work it asks InfluxDB now and then how it is.
+func (s *storer) run(ctx context.Context, in <-chan *batch, free chan<- *batch) {
+	defer s.dead.close()
+	s.gauge()
+	alive := s.writer.store(ctx, new(batch)) == nil // waits until InfluxDB is there
+	probe := time.NewTicker(probeEvery)
+	defer probe.Stop()
+	save := time.NewTicker(saveEvery)
+	defer save.Stop()
+	for {
+		select {
+		case b, ok := <-in:
+			if !ok {
+				s.save()
+				return
+			}
+			alive = alive && s.store(ctx, b)
+			free <- b
+			probe.Reset(probeEvery)
+		case <-save.C:
+			s.save()
+		case <-probe.C:
+			alive = alive && s.writer.store(ctx, new(batch)) == nil
+		}
+	}
+}
+
+// store reports whether the batch is done; if not, ctx has ended.
+func (s *storer) store(ctx context.Context, b *batch) bool {
+	if b.len() > 0 && s.writer.store(ctx, b) != nil {
+		return false
+	}
+	if len(b.dead) > 0 && !s.bury(ctx, b) {
+		return false
+	}
+	if s.stored != nil {
+		s.stored()
+	}
+	s.ledger.enter(b)
+	s.metrics.stored(b, time.Now())
+	s.pending = s.pending.Done(b.from, b.to)
+	s.unsaved = true
+	if time.Since(s.saved) >= saveEvery {
+		s.save()
+	}
+	return true
+}
+
+// bury writes dead letters, however long it takes: a message is only done with
+// when it is somewhere.
+func (s *storer) bury(ctx context.Context, b *batch) bool {
+	for failed := false; ; failed = true {
+		kept, err := s.dead.write(b.dead)
+		switch {
+		case err == nil && kept:
+			s.metrics.dead.Add(float64(b.deads))
+		case err == nil:
+			s.metrics.deadLost.Add(float64(b.deads))
+			if !s.full {
+				s.log.Error("the dead-letter file has reached its limit, what cannot be stored is lost: move it away", "file", s.dead.name)
+			}
+		}
+		if err == nil {
+			s.tellFull(!kept)
+			if failed {
+				s.tell(partDead, "")
+			}
+			return true
+		}
+		if !failed {
+			s.log.Error("dead letters cannot be written, the archive waits for them", "error", err)
+			s.tell(partDead, err.Error())
+		}
+		if pause(ctx, deadRetry) != nil {
+			return false
+		}
+	}
+}
+
+func (s *storer) tellFull(full bool) {
+	if full == s.full {
+		return
+	}
+	s.full = full
+	problem := ""
+	if full {
+		problem = s.dead.name + " has reached DCS_DEAD_LETTER_BYTES, what cannot be stored is lost: move it away"
+	}
+	s.tell(partFull, problem)
+}
+
+// save writes a checkpoint, if there is anything new, and removes what is done
+// with. If that fails it is tried again with the next one: an old checkpoint
+// loses nothing.
+func (s *storer) save() {
+	s.gauge()
+	if !s.unsaved {
+		return
+	}
+	s.saved = time.Now()
+	if err := s.spool.Save(s.pending, s.ledger); err != nil {
+		s.log.Error("the checkpoint cannot be written, a restart will write to InfluxDB again what is stored already", "error", err)
+		return
+	}
+	s.unsaved = false
+	if err := s.spool.Release(s.pending); err != nil {
+		s.log.Error("what is stored cannot be removed from the spool", "error", err)
+	}
+}
+
+func (s *storer) gauge() {
+	s.metrics.pending.Set(float64(s.pending.Bytes(s.spool.End())))
+	s.metrics.ranges.Set(float64(len(s.pending)))
+}
