@@ -135,12 +135,20 @@ type link struct {
 	net.Conn
 	end func(error)
 	in  *bufio.Reader // paho reads byte by byte
-	out sync.Mutex    // paho writes its pings past its queue
+
+	out   sync.Mutex  // paho writes its pings past its queue
+	acks  []byte      // PUBACKs that wait
+	flush *time.Timer // writes them
 }
+
+// readBuffer is read from the network at once.
+const readBuffer = 32 << 10
 
 func newLink(conn net.Conn, end func(error)) *link {
 	l := &link{Conn: conn, end: end}
-	l.in = bufio.NewReader(listener{l})
+	l.in = bufio.NewReaderSize(listener{l}, readBuffer)
+	l.flush = time.AfterFunc(time.Hour, l.flushAcks)
+	l.flush.Stop()
 	return l
 }
 
@@ -166,9 +174,51 @@ func (l listener) Read(b []byte) (int, error) {
 
 func (l *link) Read(b []byte) (int, error) { return l.in.Read(b) }
 
+// Confirmations wait a moment for each other: one at a time they cost as much
+// as all else that is done with a message.
+const (
+	ackWait  = time.Millisecond
+	ackBytes = 4 << 10
+)
+
+// isPuback reports whether b is one PUBACK packet (MQTT 3.1.1, 3.4).
+func isPuback(b []byte) bool { return len(b) == 4 && b[0] == 0x40 && b[1] == 2 }
+
 func (l *link) Write(b []byte) (int, error) {
 	l.out.Lock()
 	defer l.out.Unlock()
+	if isPuback(b) && len(l.acks) < ackBytes {
+		if len(l.acks) == 0 {
+			l.flush.Reset(ackWait)
+		}
+		l.acks = append(l.acks, b...)
+		return len(b), nil
+	}
+	if err := l.writeAcks(); err != nil {
+		return 0, err
+	}
+	return l.write(b)
+}
+
+// flushAcks writes the confirmations that have waited.
+func (l *link) flushAcks() {
+	l.out.Lock()
+	defer l.out.Unlock()
+	_ = l.writeAcks() // it has ended the link
+}
+
+// writeAcks is called with out held.
+func (l *link) writeAcks() error {
+	if len(l.acks) == 0 {
+		return nil
+	}
+	_, err := l.write(l.acks)
+	l.acks = l.acks[:0]
+	return err
+}
+
+// write is called with out held.
+func (l *link) write(b []byte) (int, error) {
 	err := l.Conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 	n := 0
 	if err == nil {
@@ -178,6 +228,12 @@ func (l *link) Write(b []byte) (int, error) {
 		l.end(err)
 	}
 	return n, err
+}
+
+// Close ends the waiting too.
+func (l *link) Close() error {
+	l.flush.Stop()
+	return l.Conn.Close()
 }
 
 // The deadlines of paho would take back those of Read and Write.

@@ -151,7 +151,7 @@ func (q *queue) add(m *message) {
 	q.bytes += m.size()
 	m.Topic, m.Payload = "", nil
 	g.acks = append(g.acks, m.Message)
-	signal(q.filled)
+	poke(q.filled)
 }
 
 // take waits for messages and hands them over, all that are there. It returns
@@ -203,10 +203,10 @@ func (q *queue) done(g *group) {
 	g.reset()
 	q.spare = g
 	q.mu.Unlock()
-	signal(q.room)
+	poke(q.room)
 }
 
-func signal(ch chan struct{}) {
+func poke(ch chan struct{}) {
 	select {
 	case ch <- struct{}{}:
 	default:
