@@ -104,6 +104,9 @@ func (d *Device) Run(ctx context.Context, f func(context.Context) error) error {
 		err := f(ctx)
 		cancel()
 		<-ended
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.Last(d.seq)
 		return err
 	})
 }

@@ -168,6 +168,13 @@ func (m *Member) Set(state, problem string) {
 	m.publish()
 }
 
+// Last says the number of the last status, which the state then carries.
+func (m *Member) Last(seq uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.state.Seq = seq
+}
+
 // State is what was last said.
 func (m *Member) State() wire.State {
 	m.mu.Lock()

@@ -80,7 +80,9 @@ type Spool struct {
 	open func(name string) (file, error)
 
 	mu       sync.Mutex
-	segments []segment // in order; the last is being written when file is not nil
+	segments []segment // in order
+	writing  bool      // the last of them is being written
+	tail     Pos       // behind all that was ever written
 	bytes    int64
 	grown    chan struct{} // closed by the next Append, then replaced
 }
@@ -141,6 +143,9 @@ func Open(dir string, opts Options) (*Spool, Report, error) {
 	}
 	for _, g := range s.segments {
 		s.bytes += g.size
+	}
+	if n := len(s.segments); n > 0 {
+		s.tail = s.segments[n-1].end()
 	}
 	r.Bytes = s.bytes
 	return s, r, nil
@@ -228,8 +233,7 @@ func (s *Spool) Append(records []byte) error {
 		return fmt.Errorf("%w: %d bytes", ErrFull, s.opts.MaxBytes)
 	}
 	if s.file != nil && size >= s.opts.SegmentBytes {
-		_ = s.file.Close() // all of it is synced
-		s.file = nil
+		_ = s.closeFile() // all of it is synced
 	}
 	if s.file == nil {
 		if err := s.begin(); err != nil {
@@ -245,24 +249,34 @@ func (s *Spool) Append(records []byte) error {
 		// After a failed sync nobody knows what of this file is on disk: it is
 		// cut to what was confirmed, and not written to again.
 		_ = s.file.Truncate(size)
-		_ = s.file.Close()
-		s.file = nil
+		_ = s.closeFile()
 		return fmt.Errorf("spool: %w", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.segments[len(s.segments)-1].size += int64(len(records))
+	s.tail = s.segments[len(s.segments)-1].end()
 	s.bytes += int64(len(records))
 	close(s.grown)
 	s.grown = make(chan struct{})
 	return nil
 }
 
+// closeFile ends the writing of a segment.
+func (s *Spool) closeFile() error {
+	err := s.file.Close()
+	s.file = nil
+	s.mu.Lock()
+	s.writing = false
+	s.mu.Unlock()
+	return err
+}
+
 // begin makes a new segment. Its place follows all that was ever written: a
 // write that failed may have left bytes behind.
 func (s *Spool) begin() error {
 	s.mu.Lock()
-	base := s.endLocked()
+	base := s.tail
 	s.mu.Unlock()
 	for {
 		if _, err := os.Lstat(s.name(base)); errors.Is(err, os.ErrNotExist) {
@@ -290,6 +304,7 @@ func (s *Spool) begin() error {
 	defer s.mu.Unlock()
 	s.file = f
 	s.segments = append(s.segments, segment{base, segmentHeader})
+	s.writing, s.tail = true, base+segmentHeader
 	s.bytes += segmentHeader
 	return nil
 }
@@ -307,14 +322,7 @@ func syncDir(dir string) error {
 func (s *Spool) End() Pos {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.endLocked()
-}
-
-func (s *Spool) endLocked() Pos {
-	if len(s.segments) == 0 {
-		return 0
-	}
-	return s.segments[len(s.segments)-1].end()
+	return s.tail
 }
 
 // Grown is closed when something is appended after the call.
@@ -331,13 +339,14 @@ func (s *Spool) Size() int64 {
 	return s.bytes
 }
 
-// Release removes the segments of which nothing is pending, but for the last.
+// Release removes the segments of which nothing is pending, but for the one
+// being written.
 func (s *Spool) Release(pending Ranges) error {
 	s.mu.Lock()
 	var done []segment
 	kept := s.segments[:0:0]
 	for i, g := range s.segments {
-		if i == len(s.segments)-1 || pending.touch(g.base, g.end()) {
+		if s.writing && i == len(s.segments)-1 || pending.touch(g.base, g.end()) {
 			kept = append(kept, g)
 		} else {
 			done = append(done, g)
@@ -362,9 +371,7 @@ func (s *Spool) Close() error {
 	if s.file == nil {
 		return nil
 	}
-	err := s.file.Close()
-	s.file = nil
-	return err
+	return s.closeFile()
 }
 
 // after gives the segment that holds pos, or else the next one, and whether

@@ -45,6 +45,10 @@ type State struct {
 	Time  time.Time `json:"time,omitzero"`
 	Boot  string    `json:"boot"`
 	Error string    `json:"error"`
+
+	// Seq is the number of the last status, in a driver's stopped: with it the
+	// end of a boot can be proved, too.
+	Seq uint64 `json:"seq,omitempty"`
 }
 
 // Kinds of device in Meta.

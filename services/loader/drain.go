@@ -118,6 +118,9 @@ func (d *drain) fill(c *cursor, to spool.Pos) bool {
 		c.batch.reset(c.reader.Pos())
 	}
 	b := c.batch
+	if b.empty() { // the reader may have been sent elsewhere
+		b.reset(c.reader.Pos())
+	}
 	for b.len() < d.cfg.BatchLines && len(b.lines) < d.cfg.BatchBytes && len(b.messages) < d.cfg.BatchLines {
 		if c.reader.Pos() >= to {
 			return false
@@ -232,9 +235,6 @@ func (d *drain) isBehind() bool {
 func (d *drain) leaveBehind() {
 	from, to := d.live.reader.Pos(), d.spool.End()
 	d.live.reader.Seek(to)
-	if d.live.batch != nil {
-		d.live.batch.reset(to)
-	}
 	d.backlog = append(d.backlog, spool.Range{From: from, To: to})
 	if len(d.backlog) == 1 {
 		d.past.reader.Seek(from)
@@ -270,9 +270,6 @@ func (d *drain) drainPast(ctx context.Context) bool {
 		d.backlog = d.backlog[1:]
 		if len(d.backlog) > 0 {
 			d.past.reader.Seek(d.backlog[0].From)
-			if d.past.batch != nil {
-				d.past.batch.reset(d.backlog[0].From)
-			}
 		}
 	}
 	return true

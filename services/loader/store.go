@@ -129,19 +129,19 @@ func (s *storer) tellFull(full bool) {
 }
 
 // save writes a checkpoint, if there is anything new, and removes what is done
-// with. If that fails it is tried again with the next one: an old checkpoint
-// loses nothing.
+// with. If the checkpoint fails it is tried again with the next one: an old one
+// loses nothing. What is done is removed all the same, since a full disk may be
+// why it failed.
 func (s *storer) save() {
 	s.gauge()
-	if !s.unsaved {
-		return
+	if s.unsaved {
+		s.saved = time.Now()
+		err := s.spool.Save(s.pending, s.ledger)
+		s.unsaved = err != nil
+		if err != nil {
+			s.log.Error("the checkpoint cannot be written, a restart will write to InfluxDB again what is stored already", "error", err)
+		}
 	}
-	s.saved = time.Now()
-	if err := s.spool.Save(s.pending, s.ledger); err != nil {
-		s.log.Error("the checkpoint cannot be written, a restart will write to InfluxDB again what is stored already", "error", err)
-		return
-	}
-	s.unsaved = false
 	if err := s.spool.Release(s.pending); err != nil {
 		s.log.Error("what is stored cannot be removed from the spool", "error", err)
 	}
