@@ -21,6 +21,7 @@ type commands struct {
 	Set     setCmd           `cmd:"" help:"Set a voltage, and wait for what comes of it."`
 	Switch  switchCmd        `cmd:"" help:"Switch a channel on or off, and wait for what comes of it."`
 	Send    sendCmd          `cmd:"" help:"Send any command: seti, ramp, clear, lock, unlock."`
+	Audit   auditCmd         `cmd:"" help:"Prove that nothing is missing in the archive, or say what is."`
 	Version kong.VersionFlag `help:"Print the version."`
 }
 
