@@ -39,6 +39,8 @@ func TestBadSettings(t *testing.T) {
 		{"DCS_WRITE_TIMEOUT:", func(c *config) { c.WriteTimeout = 0 }},
 		{"DCS_QUEUE_MESSAGES:", func(c *config) { c.QueueMessages = 1 }},
 		{"DCS_QUEUE_BYTES:", func(c *config) { c.QueueBytes = maxPayload }},
+		{"DCS_SPOOL_BYTES:", func(c *config) { c.SpoolBytes = 64<<20 - 1 }},
+		{"DCS_DEAD_LETTER_BYTES:", func(c *config) { c.DeadLetterBytes = -1 }},
 		{"", func(*config) {}},
 		{"", func(c *config) { c.InfluxURL, c.InfluxBucket = "https://influx.example:443/x", "dcs/autogen" }},
 	} {

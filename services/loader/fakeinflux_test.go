@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"fmt"
 	"io"
 	"net/http"
@@ -37,7 +38,10 @@ func (f *fakeInflux) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	body, _ := io.ReadAll(r.Body)
+	body, err := f.read(r)
+	if err != nil {
+		return // the loader has gone away in the middle
+	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	f.mu.Lock()
 	script := f.script
@@ -57,6 +61,22 @@ func (f *fakeInflux) serve(w http.ResponseWriter, r *http.Request) {
 		f.points[key+" "+when] = fields
 	}
 	f.wake()
+}
+
+// read gives the body as it was before it was compressed.
+func (f *fakeInflux) read(r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil || r.Header.Get("Content-Encoding") != "gzip" {
+		return body, err
+	}
+	z, err := gzip.NewReader(bytes.NewReader(body))
+	if err == nil {
+		body, err = io.ReadAll(z)
+	}
+	if err != nil {
+		f.t.Errorf("a body that is not what its header says: %v", err)
+	}
+	return body, err
 }
 
 // wake makes those who wait look again. It is called with f.mu held.

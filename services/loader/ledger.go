@@ -295,7 +295,9 @@ func (p *Page) appendLine(dst []byte, service string, now time.Time) []byte {
 
 // appendQuoted appends a text as the value of a field, in one line.
 func appendQuoted(dst []byte, s string) []byte {
-	s = string(cut([]byte(s), min(len(s), maxText)))
+	if len(s) > maxText {
+		s = string(cut([]byte(s), maxText))
+	}
 	dst = append(dst, '"')
 	for _, c := range []byte(s) {
 		switch {

@@ -62,6 +62,9 @@ func run(ctx context.Context, env *service.Env, cfg *config) error {
 	l.standing.set = member.Set
 	l.keeper.again = func() { member.Hold(0, "asking the broker for messages that are not acknowledged") }
 	l.publish = func(m bus.Message) { member.Send(m, nil) }
+	if atStart != nil {
+		atStart(l)
+	}
 	member.SubscribeAll(filters(cfg.Root), 1, l.queue.put)
 	if err := forgetFormer(member.Client, filepath.Join(env.DataDir, "subscriptions.json"), filters(cfg.Root), env.Log); err != nil {
 		return err
@@ -71,6 +74,9 @@ func run(ctx context.Context, env *service.Env, cfg *config) error {
 		return nil
 	})
 }
+
+// atStart is a test's hand on a loader that is about to work.
+var atStart func(*loader)
 
 // loader moves messages from the bus to the spool, and from the spool to the
 // archive.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,6 +42,7 @@ type rig struct {
 	t      *testing.T
 	broker *brokertest.Broker
 	influx *fakeInflux
+	dir    string // the loader's data folder
 	pub    *bus.Client
 	states chan wire.State // of the loader
 
@@ -47,7 +51,7 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	r := &rig{
-		t:      t,
+		t: t, dir: t.TempDir(),
 		broker: brokertest.New(t, mqttd.Options{AckWait: time.Second}),
 		influx: newFakeInflux(t), states: make(chan wire.State, 1000), connected: make(chan struct{}, 100),
 	}
@@ -93,7 +97,7 @@ func (r *rig) config() *config {
 // loader starts the program in this process.
 func (r *rig) loader(cfg *config) (metrics *prometheus.Registry, stop func()) {
 	env := &service.Env{
-		Program: "loader", Name: "loader", Boot: service.NewBoot(), Metrics: prometheus.NewRegistry(), Health: new(service.Health),
+		Program: "loader", Name: "loader", DataDir: r.dir, Boot: service.NewBoot(), Metrics: prometheus.NewRegistry(), Health: new(service.Health),
 		Log: slog.New(slog.NewTextHandler(r.t.Output(), nil)),
 	}
 	return env.Metrics, r.start(func(ctx context.Context) error { return run(ctx, env, cfg) })
@@ -103,7 +107,7 @@ func (r *rig) loader(cfg *config) (metrics *prometheus.Registry, stop func()) {
 func (r *rig) process() *exec.Cmd {
 	r.t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), beLoader+"=1", "DCS_BROKER="+r.broker.URL(), "DCS_INFLUX_URL="+r.influx.URL)
+	cmd.Env = append(os.Environ(), beLoader+"=1", "DCS_BROKER="+r.broker.URL(), "DCS_INFLUX_URL="+r.influx.URL, "DCS_DATA_DIR="+r.dir)
 	cmd.Stdout, cmd.Stderr = r.t.Output(), r.t.Output()
 	if err := cmd.Start(); err != nil {
 		r.t.Fatal(err)
@@ -216,14 +220,18 @@ func TestEverythingIsArchived(t *testing.T) {
 		"ack,device=lv 1795202749920528001":                  `op="setv",value=1`,
 		"sensor,measurement=temperature,sensor=room arrival": `value=21.5`,
 		"sensor,measurement=humidity,sensor=room arrival":    `value=40`,
+		"dead letter":                                        `topic="/lv/status",reason="not JSON: 'o' at`,
 	}
 	got := make(map[string]string)
 	r.influx.wait("all of it", func() bool {
 		clear(got)
 		for key, fields := range r.influx.points {
 			switch {
-			case strings.HasPrefix(key, "state,device=loader"): // its own
+			case strings.HasPrefix(key, "state,device=loader"), strings.Contains(key, "record=ledger"): // its own
 				continue
+			case strings.HasPrefix(key, "service,") && strings.Contains(key, "record=dead_letter"):
+				key = "dead letter"
+				fields, _, _ = strings.Cut(fields, " byte")
 			case strings.HasPrefix(key, "sensor,"):
 				key = key[:strings.LastIndexByte(key, ' ')] + " arrival"
 			}
@@ -304,19 +312,56 @@ func TestNoRoom(t *testing.T) {
 	r := newRig(t)
 	cfg := r.config()
 	cfg.QueueMessages, cfg.BatchLines = 20, 5
+	disk := r.disk()
 	metrics, _ := r.loader(cfg)
 	r.state(wire.Ready)
-	r.influx.answer(http.StatusForbidden)
+	disk.fail(syscall.EIO)
 	r.statuses(0, 100)
 	for range 30 {
 		r.say("/sensor/a/b", "1", 0)
 	}
 	r.state(wire.Unreachable)
-	for count(t, metrics, "deferred_total", "") == 0 {
+	for count(t, metrics, "deferred_total", "") == 0 || count(t, metrics, "dropped_total", "") == 0 {
 		r.say("/poke/meta", "1") // a round trip through the broker
 	}
-	r.influx.answer(0)
+	disk.fail(nil)
 	r.stored(100)
+}
+
+// disk is a spool that a test can take away.
+type disk struct {
+	records
+	mu  sync.Mutex
+	err error
+}
+
+func (d *disk) fail(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.err = err
+}
+
+func (d *disk) Append(b []byte) error {
+	d.mu.Lock()
+	err := d.err
+	d.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return d.records.Append(b)
+}
+
+// disk makes the loaders that start from now on write to the spool through it.
+func (r *rig) disk() *disk {
+	d := new(disk)
+	r.atStart(func(l *loader) { d.records, l.keeper.spool = l.keeper.spool, d })
+	return d
+}
+
+// atStart lays a hand on the loaders that start from now on in this process.
+func (r *rig) atStart(f func(*loader)) {
+	atStart = f
+	r.t.Cleanup(func() { atStart = nil })
 }
 
 func TestBrokerGoesAndComes(t *testing.T) {
@@ -364,7 +409,7 @@ func TestEndWithoutInflux(t *testing.T) {
 }
 
 // Batches close on lines, bytes, age and quiet.
-func TestCollect(t *testing.T) {
+func TestBatches(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		set   func(*config)
@@ -379,25 +424,27 @@ func TestCollect(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
+				var got []int
+				done := make(chan struct{})
 				cfg := testConfig(t, "")
 				cfg.BatchQuiet = 50 * time.Millisecond
 				tt.set(cfg)
-				env := &service.Env{Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)}
-				l := newLoader(cfg, env, nil)
-				go func() {
-					for i := range tt.count {
-						if i > 0 {
-							time.Sleep(tt.every)
-						}
-						l.queue.put(bus.Message{Topic: "/dht/status", QoS: 1, Payload: []byte(`{"a":1,"b":1}`)})
+				l := startLoader(t, cfg, t.TempDir(), func(_ context.Context, lines []byte) error {
+					if len(lines) == 0 {
+						return nil
 					}
-				}()
-				var got []int
-				for range tt.want {
-					var b batch
-					l.collect(t.Context(), &b)
-					got = append(got, b.len())
+					if got = append(got, bytes.Count(lines, []byte("\n"))); len(got) == len(tt.want) {
+						close(done)
+					}
+					return nil
+				})
+				for i := range tt.count {
+					if i > 0 {
+						time.Sleep(tt.every)
+					}
+					l.queue.put(bus.Message{Topic: "/dht/status", QoS: 1, Payload: []byte(`{"a":1,"b":1}`)})
 				}
+				<-done
 				if !slices.Equal(got, tt.want) {
 					t.Errorf("batches of %v lines, want %v", got, tt.want)
 				}
@@ -406,16 +453,63 @@ func TestCollect(t *testing.T) {
 	}
 }
 
-// Where nothing comes, collect returns empty, so that InfluxDB is asked.
-func TestCollectNothing(t *testing.T) {
+// startLoader runs a loader without a bus until the test ends.
+func startLoader(t *testing.T, cfg *config, dir string, db archiveFunc) *loader {
+	t.Helper()
+	l := openLoader(t, cfg, dir, db)
+	runLoader(t, l)
+	return l
+}
+
+// openLoader makes a loader without a bus.
+func openLoader(t *testing.T, cfg *config, dir string, db archiveFunc) *loader {
+	t.Helper()
+	env := &service.Env{Name: "loader", DataDir: dir, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	l, err := newLoader(cfg, env, db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.standing.set = func(string, string) {}
+	l.keeper.again = func() {}
+	l.publish = func(bus.Message) {}
+	return l
+}
+
+// runLoader works until the test ends, or until the function that it returns
+// is called.
+func runLoader(t *testing.T, l *loader) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		l.work(ctx)
+	}()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		<-ended
+		l.close()
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+// Where nothing comes InfluxDB is asked how it is, so that a state that says
+// ready is true.
+func TestProbes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		env := &service.Env{Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)}
-		l := newLoader(testConfig(t, ""), env, nil)
 		began := time.Now()
-		var b batch
-		l.collect(t.Context(), &b)
-		if len(b.messages) > 0 || time.Since(began) != probeEvery {
-			t.Errorf("after %v: %d messages", time.Since(began), len(b.messages))
+		var probes []time.Duration
+		startLoader(t, testConfig(t, ""), t.TempDir(), func(_ context.Context, lines []byte) error {
+			if len(lines) > 0 {
+				t.Errorf("lines out of nothing: %q", lines)
+			}
+			probes = append(probes, time.Since(began))
+			return nil
+		})
+		time.Sleep(3*probeEvery + time.Second)
+		synctest.Wait()
+		if want := []time.Duration{0, probeEvery, 2 * probeEvery, 3 * probeEvery}; !slices.Equal(probes, want) {
+			t.Errorf("asked after %v", probes)
 		}
 	})
 }

@@ -1,22 +1,47 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"encoding/binary"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"trackerdcs/pkg/bus"
+	"trackerdcs/pkg/spool"
 )
 
-// pop takes a message out, if there is one.
-func pop(q *queue) (message, bool) {
-	select {
-	case m := <-q.ch:
-		q.took(&m)
-		return m, true
-	default:
-		return message{}, false
+// empty takes out what there is, as the keeper does.
+func empty(t *testing.T, q *queue) (all []message) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // do not wait for more
+	g := q.take(ctx)
+	if g == nil {
+		return nil
 	}
+	defer q.done(g)
+	all = unpack(t, g.records)
+	if len(all) != len(g.acks) {
+		t.Errorf("%d records, %d acks", len(all), len(g.acks))
+	}
+	return all
+}
+
+// unpack reads the messages in records as the spool takes them.
+func unpack(t *testing.T, records []byte) (all []message) {
+	t.Helper()
+	for len(records) > 0 {
+		end := spool.RecordHeader + int(binary.LittleEndian.Uint32(records[4:]))
+		m, err := readRecord(bytes.Clone(records[spool.RecordHeader:end]), make(names))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, m)
+		records = records[end:]
+	}
+	return all
 }
 
 func TestQueueIsBounded(t *testing.T) { synctest.Test(t, testQueueIsBounded) }
@@ -52,7 +77,7 @@ func testQueueIsBounded(t *testing.T) {
 			t.Errorf("%s: settles while it is full", tt.name)
 		}
 		last := int64(0)
-		for m, ok := pop(q); ok; m, ok = pop(q) {
+		for _, m := range empty(t, q) {
 			if m.arrived <= last {
 				t.Errorf("%s: two messages arrived at %d", tt.name, last)
 			}
@@ -90,8 +115,10 @@ func TestQueueCutsWhatIsTooLarge(t *testing.T) {
 	if messages, bytes, _, _ := q.fill(); messages != 5 || bytes > 5000 {
 		t.Errorf("%d messages, %d bytes", messages, bytes)
 	}
-	if m, _ := pop(q); m.length != maxPayload+1 {
-		t.Errorf("length %d", m.length)
+	for _, m := range empty(t, q) {
+		if m.length != maxPayload+1 {
+			t.Errorf("length %d", m.length)
+		}
 	}
 }
 
@@ -104,11 +131,13 @@ func TestQueueWaitsForRoom(t *testing.T) {
 				q.put(bus.Message{Topic: "/a", QoS: 1})
 			}
 		}()
-		for range 100 {
+		for got := 0; got < 100; {
 			time.Sleep(roomWait - 1)
-			if _, ok := pop(q); !ok {
+			n := len(empty(t, q))
+			if n == 0 {
 				t.Fatal("nothing there")
 			}
+			got += n
 		}
 		if _, _, dropped, deferred := q.fill(); dropped != 0 || deferred != 0 {
 			t.Errorf("%d dropped, %d deferred", dropped, deferred)

@@ -16,12 +16,16 @@ import (
 
 	influxhttp "github.com/influxdata/influxdb-client-go/v2/api/http"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"trackerdcs/pkg/spool"
 )
 
 // archiveFunc is an archive of one function.
 type archiveFunc func(ctx context.Context, lines []byte) error
 
 func (f archiveFunc) Write(ctx context.Context, lines []byte) error { return f(ctx, lines) }
+
+func (f archiveFunc) explain(err error) string { return err.Error() }
 
 func answered(status int, header ...string) error {
 	e := &influxhttp.Error{StatusCode: status, Code: "scripted", Message: fmt.Sprint("answer ", status), Header: make(http.Header)}
@@ -39,7 +43,7 @@ func batchOf(messages int) *batch {
 	e := newEncoder("")
 	for i := range messages {
 		payload := fmt.Sprintf(`[{"number":0,"seq":%d},{"number":1,"seq":%d}]`, i, i)
-		if _, err := b.add(e, *received("/hv/status", payload)); err != nil {
+		if _, err := b.add(e, received("/hv/status", payload), spool.Pos(i)); err != nil {
 			panic(err)
 		}
 	}
@@ -64,12 +68,21 @@ func (l *telling) tell(err error) {
 	}
 }
 
-func newWriter(a archive) (*writer, *telling) {
+func newWriter(t testing.TB, a archive) (*writer, *telling) {
 	told := &telling{from: time.Now()}
 	return &writer{
-		archive: a, metrics: newMetrics(prometheus.NewRegistry(), newQueue(10, 1<<22)),
-		refused: func(*message, []byte, error) {}, tell: told.tell,
+		archive: a, metrics: testMetrics(t),
+		refused: func(*batch, int, error) {}, tell: told.tell,
 	}, told
+}
+
+// testMetrics are metrics that nobody looks at.
+func testMetrics(t testing.TB) *metrics {
+	s, _, err := spool.Open(filepath.Join(t.TempDir(), "spool"), spool.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newMetrics(prometheus.NewRegistry(), newQueue(10, 1<<22), newLedger(), s)
 }
 
 // Whatever InfluxDB says but that the lines are bad: they are written again
@@ -100,7 +113,7 @@ func TestWriterRepeats(t *testing.T) {
 				began := time.Now()
 				var pauses []time.Duration
 				last := began
-				w, told := newWriter(archiveFunc(func(_ context.Context, lines []byte) error {
+				w, told := newWriter(t, archiveFunc(func(_ context.Context, lines []byte) error {
 					if !bytes.Equal(lines, b.lines) {
 						t.Errorf("other lines: %q", lines)
 					}
@@ -135,7 +148,7 @@ func TestRetryAfterDate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		when := time.Now().Add(90 * time.Second)
 		attempts := 0
-		w, _ := newWriter(archiveFunc(func(context.Context, []byte) error {
+		w, _ := newWriter(t, archiveFunc(func(context.Context, []byte) error {
 			if attempts++; attempts == 1 {
 				return answered(429, "Retry-After", when.UTC().Format(http.TimeFormat))
 			}
@@ -151,7 +164,7 @@ func TestRetryAfterDate(t *testing.T) {
 func TestHiccupIsNotTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		attempts := 0
-		w, told := newWriter(archiveFunc(func(context.Context, []byte) error {
+		w, told := newWriter(t, archiveFunc(func(context.Context, []byte) error {
 			if attempts++; attempts <= 2 {
 				return answered(503)
 			}
@@ -170,7 +183,7 @@ func TestWriterEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		w, _ := newWriter(archiveFunc(func(context.Context, []byte) error { return errNetwork }))
+		w, _ := newWriter(t, archiveFunc(func(context.Context, []byte) error { return errNetwork }))
 		if err := w.store(ctx, batchOf(3)); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("ended with %v", err)
 		}
@@ -201,7 +214,7 @@ func TestWriterFindsBadLines(t *testing.T) {
 			}
 			stored := make(map[string]bool)
 			attempts := 0
-			w, told := newWriter(archiveFunc(func(_ context.Context, body []byte) error {
+			w, told := newWriter(t, archiveFunc(func(_ context.Context, body []byte) error {
 				attempts++
 				var all []string
 				for line := range strings.Lines(string(body)) {
@@ -216,11 +229,11 @@ func TestWriterFindsBadLines(t *testing.T) {
 				return nil
 			}))
 			var refused []string
-			w.refused = func(m *message, line []byte, reason error) {
-				if m.Topic != "/hv/status" || !strings.Contains(reason.Error(), fmt.Sprint("answer ", tt.code)) {
-					t.Errorf("refused %q of %s: %v", line, m.Topic, reason)
+			w.refused = func(of *batch, i int, reason error) {
+				if of != b || !strings.Contains(reason.Error(), fmt.Sprint("answer ", tt.code)) {
+					t.Errorf("refused line %d: %v", i, reason)
 				}
-				refused = append(refused, string(line))
+				refused = append(refused, string(b.span(i, i+1)))
 			}
 			if err := w.store(t.Context(), b); err != nil {
 				t.Fatal(err)
@@ -246,14 +259,14 @@ func TestWriterFindsBadLines(t *testing.T) {
 func TestWriterSplitsWhatIsTooLarge(t *testing.T) {
 	b := batchOf(500)
 	var stored []byte
-	w, _ := newWriter(archiveFunc(func(_ context.Context, body []byte) error {
+	w, _ := newWriter(t, archiveFunc(func(_ context.Context, body []byte) error {
 		if len(body) > 1000 {
 			return answered(413)
 		}
 		stored = append(stored, body...)
 		return nil
 	}))
-	w.refused = func(_ *message, line []byte, _ error) { t.Errorf("refused %q", line) }
+	w.refused = func(_ *batch, i int, _ error) { t.Errorf("refused line %d", i) }
 	if err := w.store(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
@@ -265,7 +278,7 @@ func TestWriterSplitsWhatIsTooLarge(t *testing.T) {
 func testConfig(t testing.TB, url string) *config {
 	return &config{InfluxURL: url, InfluxOrg: "dcs", InfluxBucket: "dcs/autogen", WriteTimeout: 10 * time.Second,
 		BatchLines: 5000, BatchBytes: 1e6, BatchAge: time.Second, BatchQuiet: 5 * time.Millisecond,
-		QueueMessages: 10000, QueueBytes: 8e6}
+		QueueMessages: 10000, QueueBytes: 8e6, SpoolBytes: 1 << 30, DeadLetterBytes: 1 << 30}
 }
 
 func writeOnce(t testing.TB, cfg *config, lines string) error {
