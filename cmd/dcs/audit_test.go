@@ -233,7 +233,7 @@ func TestAuditRule(t *testing.T) {
 		"the last ones, over the edge": {scriptedArchive{points: hv(sent("a", -10, 1, 9)), states: []history.State{{Name: "hv", Time: second(1), State: "stopped", Boot: "a", Seq: 11}}},
 			[]string{"numbers 10 to 11: 2 statuses missing between 2026-11-18T07:59:58.000Z and 2026-11-18T08:00:01.000Z"}, 2, ""},
 		"fell silent":  {scriptedArchive{points: hv(sent("a", 1, 1, 10))}, []string{"hv: silent since 2026-11-18T08:00:10.000Z: whether it sent anything", "complete"}, 0, ""},
-		"out of order": {scriptedArchive{points: hv(sent("a", -50, 1, 30, two...), sent("a", 50, 51, 60, two...), sent("a", 100, 31, 50, two...), sent("a", 200, 61, 3400, two...))}, []string{"complete"}, 0, "hv: "},
+		"out of order": {scriptedArchive{points: hv(sent("a", -50, 1, 30, two...), sent("a", 50, 51, 60, two...), sent("a", 100, 31, 50, two...), sent("a", 200, 61, 3400, two...))}, []string{"complete"}, 0, "hv: boot"},
 		"a clock set back over the edge is no excuse": {scriptedArchive{points: hv(sent("a", -50, 51, 60), sent("a", 100, 31, 50), sent("a", 200, 61, 3400))},
 			[]string{"numbers 51 to 59: 9 statuses missing"}, 9, ""},
 		"out of order with a gap": {scriptedArchive{points: hv(sent("a", 100, 31, 50), sent("a", 200, 1, 29), sent("a", 300, 51, 3400))},
