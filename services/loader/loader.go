@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -46,6 +48,7 @@ func run(ctx context.Context, env *service.Env, cfg *config) error {
 		return err
 	}
 	defer release()
+	boundMemory(cfg)
 	opts := cfg.Options("dcs-" + env.Name)
 	opts.Persistent, opts.ManualAck = true, true
 	member, err := env.Join(opts, cfg.Root.ServiceState(env.Name))
@@ -77,6 +80,14 @@ func run(ctx context.Context, env *service.Env, cfg *config) error {
 
 // atStart is a test's hand on a loader that is about to work.
 var atStart func(*loader)
+
+// boundMemory makes the collector work harder before the program grows past
+// what its settings ask for, unless GOMEMLIMIT says something else.
+func boundMemory(cfg *config) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(24<<20 + 2*cfg.QueueBytes + batches*2*int64(cfg.BatchBytes))
+	}
+}
 
 // loader moves messages from the bus to the spool, and from the spool to the
 // archive.

@@ -50,7 +50,7 @@ const (
 // roomWait is how long the goroutine that reads the bus may be held up. While
 // it is, the broker's messages wait in the network; much longer, and the
 // connection would fail for want of an answer to its pings.
-const roomWait = time.Second
+const roomWait = 3 * time.Second
 
 // queue is the bounded room between the goroutine that reads the bus and the
 // one that writes to disk.
