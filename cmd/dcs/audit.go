@@ -13,10 +13,11 @@ import (
 	"trackerdcs/pkg/history"
 )
 
-// What is younger than this may be under way.
+// How long what is under way may take.
 const (
-	auditSettle = 2 * time.Second // from the instrument to the archive when all is well
-	auditOld    = time.Minute     // a hole that nothing filled for so long is a hole
+	auditSettle = 2 * time.Second  // what is younger is not looked for
+	auditQuiet  = 10 * time.Second // a device from which nothing came for so long is called silent
+	auditOld    = time.Minute      // what is missing for so long is missing, also next to the window
 )
 
 type auditCmd struct {

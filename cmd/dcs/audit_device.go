@@ -286,7 +286,8 @@ func (r *auditReport) judge(bs *boots, w window, ends map[string]bootEnd) {
 		r.addBoot(b, gaps)
 		if b.inWindow.Seen() > 0 && end.seq == 0 && (end.ended || !isCurrent) {
 			r.Notes = append(r.Notes, unproved(b, end))
-		} else if b == current && b.fellSilent(w) && !end.ended && len(gaps) == 0 {
+		} else if b == current && b.fellSilent(w) && !end.ended {
+			r.Quiet = true
 			r.Notes = append(r.Notes, fmt.Sprintf("silent since %s: whether it sent anything from then on cannot be proved", stamp(at(b.times[1]))))
 		}
 	}
@@ -310,7 +311,7 @@ func unproved(b *boot, end bootEnd) string {
 }
 
 // fellSilent reports whether the window goes on for much longer than the boot
-// does: for a minute, and for five of its periods.
+// does: for ten seconds, and for five of its periods.
 func (b *boot) fellSilent(w window) bool {
 	silent := w.to.Sub(at(b.times[1]))
 	first, _, _ := b.inWindow.First()
@@ -319,7 +320,7 @@ func (b *boot) fellSilent(w window) bool {
 	if last > first {
 		period = time.Duration((b.times[1] - b.times[0]) / int64(last-first))
 	}
-	return silent > time.Minute && silent > 5*period && b.next == 0
+	return silent > auditQuiet && silent > 5*period && b.next == 0
 }
 
 // silence says when a device without a status in the window was last heard.

@@ -29,6 +29,7 @@ type auditReport struct {
 	First      time.Time    `json:"first,omitzero"`   // times of the first and the last status
 	Last       time.Time    `json:"last,omitzero"`    //
 	LastStatus time.Time    `json:"last_at,omitzero"` // of a device that is silent or not numbered
+	Quiet      bool         `json:"fell_silent,omitzero"`
 	Boots      []auditBoot  `json:"boots,omitempty"`
 	Gaps       []*auditGap  `json:"gaps,omitempty"`
 	Notes      []string     `json:"notes,omitempty"`
@@ -89,6 +90,7 @@ type auditSum struct {
 	Until    time.Time `json:"until"`
 	Devices  int       `json:"devices"` // with statuses in the window
 	Silent   int       `json:"silent"`
+	Quiet    int       `json:"fell_silent"` // of the devices
 	Unproved int       `json:"not_numbered"`
 	Statuses uint64    `json:"statuses"`
 	Missing  uint64    `json:"missing"`
@@ -139,6 +141,9 @@ func (s *auditSum) add(r *auditReport) {
 		s.Unproved++
 	default:
 		s.Devices++
+	}
+	if r.Quiet {
+		s.Quiet++
 	}
 	s.Statuses += r.Statuses
 	s.Missing += r.Missing
@@ -303,11 +308,13 @@ func (s *auditSum) sentence() string {
 	default:
 		line = fmt.Sprintf("Nothing can be proved: there is no numbered status %s.", between)
 	}
-	if s.Silent > 0 && s.Statuses > 0 {
-		line += fmt.Sprintf(" Silent: %s.", counted(uint64(s.Silent), "device", "devices"))
-	}
-	if s.Unproved > 0 && s.Statuses > 0 {
-		line += fmt.Sprintf(" Not numbered: %s.", counted(uint64(s.Unproved), "device", "devices"))
+	for _, but := range []struct {
+		what string
+		n    int
+	}{{"Fell silent", s.Quiet}, {"Silent", s.Silent}, {"Not numbered", s.Unproved}} {
+		if but.n > 0 && s.Statuses > 0 {
+			line += fmt.Sprintf(" %s: %s.", but.what, counted(uint64(but.n), "device", "devices"))
+		}
 	}
 	return line
 }

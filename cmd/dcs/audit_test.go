@@ -195,7 +195,7 @@ func TestAuditRule(t *testing.T) {
 			[]string{"numbers 11 to 14: 4 statuses missing between 2026-11-18T07:59:59.000Z and 2026-11-18T08:00:05.000Z"}, 4, ""},
 		"none between the edge and the first": {scriptedArchive{points: hv(sent("a", -10, 1, 3605, two...))},
 			[]string{"complete", "Nothing is missing: 3 595 statuses of 1 device between 2026-11-18T08:00:00.000Z and 2026-11-18T09:00:00.000Z, every number accounted for.\n"}, 0, "hv: "},
-		"a gap before the window": {scriptedArchive{points: hv(sent("a", -100, 1, 10), sent("a", -50, 50, 3640))}, []string{"complete"}, 0, "hv: "},
+		"a gap before the window": {scriptedArchive{points: hv(sent("a", -100, 1, 10), sent("a", -50, 50, 3690))}, []string{"complete"}, 0, "hv: "},
 		"a channel": {scriptedArchive{points: hv(without(sent("a", 1, 1, 3590, two...), func(s history.Status) bool { return s.Channel == "1" && s.Seq >= 7 && s.Seq <= 9 }))},
 			[]string{"hv: boot a, numbers 7 to 9: channel 1 of 3 statuses missing between 2026-11-18T08:00:06.000Z and 2026-11-18T08:00:10.000Z", "3 590 statuses"}, 3, ""},
 		"two of three channels": {scriptedArchive{points: hv(without(sent("a", 1, 1, 3590, "2", "10", "1"), func(s history.Status) bool { return s.Channel != "2" && s.Seq == 7 }))},
@@ -232,7 +232,7 @@ func TestAuditRule(t *testing.T) {
 			[]string{"hv: boot a, numbers 1 to 12"}, 12, "loader"},
 		"the last ones, over the edge": {scriptedArchive{points: hv(sent("a", -10, 1, 9)), states: []history.State{{Name: "hv", Time: second(1), State: "stopped", Boot: "a", Seq: 11}}},
 			[]string{"numbers 10 to 11: 2 statuses missing between 2026-11-18T07:59:58.000Z and 2026-11-18T08:00:01.000Z"}, 2, ""},
-		"fell silent":  {scriptedArchive{points: hv(sent("a", 1, 1, 10))}, []string{"hv: silent since 2026-11-18T08:00:10.000Z: whether it sent anything", "complete"}, 0, ""},
+		"fell silent":  {scriptedArchive{points: hv(sent("a", 1, 1, 10))}, []string{"hv: silent since 2026-11-18T08:00:10.000Z: whether it sent anything", "complete", "every number accounted for. Fell silent: 1 device.\n"}, 0, ""},
 		"out of order": {scriptedArchive{points: hv(sent("a", -50, 1, 30, two...), sent("a", 50, 51, 60, two...), sent("a", 100, 31, 50, two...), sent("a", 200, 61, 3400, two...))}, []string{"complete"}, 0, "hv: boot"},
 		"a clock set back over the edge is no excuse": {scriptedArchive{points: hv(sent("a", -50, 51, 60), sent("a", 100, 31, 50), sent("a", 200, 61, 3400))},
 			[]string{"numbers 51 to 59: 9 statuses missing"}, 9, ""},
@@ -372,7 +372,7 @@ func TestAuditJSON(t *testing.T) {
 		"boots":[{"boot":"a","from":1,"to":3590,"first":"2026-11-18T08:00:01Z","last":"2026-11-18T08:59:50Z","statuses":3589,"missing":3580}],
 		"gaps":[{"boot":"a","from":11,"to":11,"statuses":1,"after":"2026-11-18T08:00:10Z","before":"2026-11-18T08:00:12Z"},
 			{"boot":"a","from":12,"to":3590,"statuses":3579,"after":"2026-11-18T08:00:10Z","channels":["0"]}]}`, lines[0])
-	assert.JSONEq(t, `{"verdict":"missing","since":"2026-11-18T08:00:00Z","until":"2026-11-18T09:00:00Z","devices":1,"silent":0,"not_numbered":0,"statuses":3589,"missing":3580,"gaps":2}`, lines[1])
+	assert.JSONEq(t, `{"verdict":"missing","since":"2026-11-18T08:00:00Z","until":"2026-11-18T09:00:00Z","devices":1,"fell_silent":0,"silent":0,"not_numbered":0,"statuses":3589,"missing":3580,"gaps":2}`, lines[1])
 }
 
 func parseAudit(t *testing.T, args ...string) *auditCmd {
