@@ -36,9 +36,14 @@ e2e: build
 soak:
 	DCS_WALKS=20000 $(GO) test -run Walk -timeout 60m ./pkg/psu
 
-# What a command, a reading, a line for the archive and a message cost.
+# What a command, a reading, a line for the archive and a message cost; then the
+# loader against Telegraf, a quarter of an hour: BENCH='-quick' or others of its flags.
 bench:
+	$(GO) build -o bin/ ./services/loader ./e2e/bench
+	$(GO) -C tools/influxd build -o ../../bin/ -ldflags "-X main.version=1.8.10" github.com/influxdata/influxdb/cmd/influxd
+	$(GO) -C tools/telegraf build -o ../../bin/ -tags "custom,inputs.mqtt_consumer,outputs.influxdb_v2,parsers.json" github.com/influxdata/telegraf/cmd/telegraf
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+	bin/bench $(BENCH)
 
 lint:
 	$(GO) -C tools/lint build -o ../../bin/ github.com/golangci/golangci-lint/v2/cmd/golangci-lint

@@ -17,7 +17,7 @@ func (b *bench) drain(ctx context.Context) (table, error) {
 	liveRate := b.rate * channels
 	points := b.backlog * channels
 	t := table{title: fmt.Sprintf("A backlog of %s points, drained while %s points a second go on", number(float64(points), 0), number(float64(liveRate), 0))}
-	s, err := b.setUp(ctx, openQueues)
+	s, err := b.setUp(ctx, b.openQueues())
 	if err != nil {
 		return t, err
 	}

@@ -131,6 +131,23 @@ func TestParseCPU(t *testing.T) {
 	}
 }
 
+func TestParseUsage(t *testing.T) {
+	for _, tt := range []struct {
+		name, stat string
+		want       usage
+		ok         bool
+	}{
+		{"plain", "cpu  100 1 20 900 50 0 3 4 0 0\ncpu0 1 2 3\n", usage{1280 * time.Millisecond, 10780 * time.Millisecond}, true},
+		{"another line", "cpu0 100 1 20 900 50 0 3 4 0 0\n", usage{}, false},
+		{"short", "cpu 1 2 3", usage{}, false},
+		{"no number", "cpu 1 2 3 4 5 6 7 x", usage{}, false},
+	} {
+		got, err := parseUsage(tt.stat)
+		assert.Equal(t, tt.ok, err == nil, "%s: %v", tt.name, err)
+		assert.Equal(t, tt.want, got, tt.name)
+	}
+}
+
 func TestParsePeak(t *testing.T) {
 	for _, tt := range []struct {
 		status string

@@ -107,11 +107,16 @@ func (s *stand) begin(ctx context.Context, c contender) (*child, error) {
 	if err := os.MkdirAll(s.data, 0o750); err != nil {
 		return nil, err
 	}
+	ready, say, hangUp, err := s.listen(ctx) // before it can say anything
+	if err != nil {
+		return nil, err
+	}
+	defer hangUp()
 	p, err := s.launch(c)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.awaitProbe(ctx, c, p); err != nil {
+	if err := s.awaitProbe(ctx, c, p, ready, say); err != nil {
 		p.stop()
 		return nil, err
 	}
@@ -130,42 +135,36 @@ func (s *stand) launch(c contender) (*child, error) {
 // probe is a device that only says that a contender is there.
 const probe = "probe"
 
-func (s *stand) awaitProbe(ctx context.Context, c contender, p *child) error {
-	ready := make(chan struct{}, 1)
-	opts := bus.Options{Broker: s.broker.url(), ClientID: "bench-probe"}
-	say, hangUp, err := connect(ctx, opts, func(client *bus.Client) {
-		client.Subscribe(wire.Root("").ServiceState(loaderName), 1, func(m bus.Message) {
-			var state wire.State
-			if !m.Retained && json.Unmarshal(m.Payload, &state) == nil && state.State == wire.Ready {
-				select {
-				case ready <- struct{}{}:
-				default:
-				}
-			}
-		})
-	})
-	if err != nil {
-		return err
+// listen hears when our loader says that it is ready.
+func (s *stand) listen(ctx context.Context) (ready chan struct{}, say *bus.Client, hangUp func(), err error) {
+	ready = make(chan struct{}, 1)
+	hear := func(m bus.Message) {
+		var state wire.State
+		if m.Retained || json.Unmarshal(m.Payload, &state) != nil || state.State != wire.Ready {
+			return // what is retained was said in the last round
+		}
+		select {
+		case ready <- struct{}{}:
+		default:
+		}
 	}
-	defer hangUp()
+	say, hangUp, err = connect(ctx, bus.Options{Broker: s.broker.url(), ClientID: "bench-probe"}, func(c *bus.Client) {
+		c.Subscribe(wire.Root("").ServiceState(loaderName), 1, hear)
+	})
+	return ready, say, hangUp, err
+}
+
+// awaitProbe waits until the contender says that it is ready, if it does, and
+// until a status that is published now can be queried.
+func (s *stand) awaitProbe(ctx context.Context, c contender, p *child, ready chan struct{}, say *bus.Client) error {
 	if c.says {
-		if err := p.await(ctx, time.Minute, func(context.Context) bool {
-			select {
-			case <-ready:
-				return true
-			default:
-				return false
-			}
-		}); err != nil {
+		if err := p.await(ctx, time.Minute, func(context.Context) bool { return len(ready) > 0 }); err != nil {
 			return err
 		}
 	}
 	g := newGenerator(probe)
 	return p.await(ctx, time.Minute, func(ctx context.Context) bool {
-		if err := say.Publish(ctx, g.next()); err != nil {
-			return false
-		}
-		if sleep(ctx, 100*time.Millisecond) != nil {
+		if say.Publish(ctx, g.next()) != nil || sleep(ctx, 100*time.Millisecond) != nil {
 			return false
 		}
 		seq, err := s.influx.last(ctx, probe)

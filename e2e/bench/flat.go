@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -14,6 +15,7 @@ type pass struct {
 	points  int
 	cpu     time.Duration
 	others  [3]time.Duration // CPU of the broker, the database and the load
+	strange float64          // part of the machine that none of these used
 	peak    int64            // bytes
 	missing int
 	delays  []time.Duration // from publish to queryable
@@ -28,7 +30,7 @@ func (p pass) cpuPerMillion() float64 {
 
 // flat is the first table, flat out.
 func (b *bench) flat(ctx context.Context) (table, error) {
-	passes, err := b.rounds2(ctx, "flat out", b.flatPass)
+	passes, err := b.inTurn(ctx, "flat out", b.flatPass)
 	if err != nil {
 		return table{}, err
 	}
@@ -38,6 +40,7 @@ func (b *bench) flat(ctx context.Context) (table, error) {
 	return table{
 		title: fmt.Sprintf("Flat out: %s messages, %s points, as fast as QoS 1 takes them; medians of %d rounds",
 			number(float64(b.messages), 0), number(float64(b.messages*channels), 0), b.rounds),
+		notes: quiet(passes),
 		rows: []row{
 			figure("sent in, s", 2, goal{}, func(p pass) float64 { return p.sent.Seconds() }),
 			figure("last point queryable after, s", 2, atMost(2.0/3, "2/3"), func(p pass) float64 { return p.done.Seconds() }),
@@ -51,7 +54,7 @@ func (b *bench) flat(ctx context.Context) (table, error) {
 
 // fixedRate is the first table at a fixed rate.
 func (b *bench) fixedRate(ctx context.Context) (table, error) {
-	passes, err := b.rounds2(ctx, "fixed rate", b.ratePass)
+	passes, err := b.inTurn(ctx, "fixed rate", b.ratePass)
 	if err != nil {
 		return table{}, err
 	}
@@ -63,6 +66,7 @@ func (b *bench) fixedRate(ctx context.Context) (table, error) {
 	}
 	return table{
 		title: fmt.Sprintf("At %s messages a second for %v, four points each; medians of %d rounds", number(float64(b.rate), 0), b.fixed, b.rounds),
+		notes: quiet(passes),
 		rows: []row{
 			figure("CPU s per million points", 2, atMost(1.0/3, "1/3"), pass.cpuPerMillion),
 			figure("peak memory, MB", 1, atMost(0.2, "1/5"), func(p pass) float64 { return float64(p.peak) / 1e6 }),
@@ -97,11 +101,11 @@ func missingOf(passes [2][]pass) row {
 	return row{what: "points missing, all rounds", ours: sum[0], theirs: sum[1], goal: atMost(0, "0"), absolute: true}
 }
 
-// rounds2 lets the two do the same in turn, on one broker and one database that
+// inTurn lets the two do the same in turn, on one broker and one database that
 // run through.
-func (b *bench) rounds2(ctx context.Context, what string, do func(context.Context, *stand, contender) (pass, error)) ([2][]pass, error) {
+func (b *bench) inTurn(ctx context.Context, what string, do func(context.Context, *stand, contender) (pass, error)) ([2][]pass, error) {
 	var passes [2][]pass
-	s, err := b.setUp(ctx, openQueues)
+	s, err := b.setUp(ctx, b.openQueues())
 	if err != nil {
 		return passes, err
 	}
@@ -116,10 +120,10 @@ func (b *bench) rounds2(ctx context.Context, what string, do func(context.Contex
 				return passes, fmt.Errorf("%s, round %d: %w", c.name, round+1, err)
 			}
 			b.say("%s, round %d, %s: sent in %.2f s, queryable after %.2f s, %.2f s of CPU per million points, %.1f MB, %d missing, delay %v and %v; "+
-				"%.2f s of CPU, broker %.2f, database %.2f, load %.2f",
+				"%.2f s of CPU, broker %.2f, database %.2f, load %.2f; others used %.0f %% of the machine",
 				what, round+1, c.name, p.sent.Seconds(), p.done.Seconds(), p.cpuPerMillion(), float64(p.peak)/1e6, p.missing,
 				percentile(p.delays, 50).Round(time.Millisecond), percentile(p.delays, 95).Round(time.Millisecond),
-				p.cpu.Seconds(), p.others[0].Seconds(), p.others[1].Seconds(), p.others[2].Seconds())
+				p.cpu.Seconds(), p.others[0].Seconds(), p.others[1].Seconds(), p.others[2].Seconds(), 100*p.strange)
 			passes[i] = append(passes[i], p)
 		}
 	}
@@ -133,7 +137,8 @@ func (s *stand) measured(ctx context.Context, c contender, work func(p *pass) er
 		return pass{}, err
 	}
 	defer child.stop()
-	before, err := cpus(child.pid(), s.broker.pid(), s.influx.pid(), os.Getpid())
+	pids := []int{child.pid(), s.broker.pid(), s.influx.pid(), os.Getpid()}
+	before, err := look(pids)
 	if err != nil {
 		return pass{}, err
 	}
@@ -141,16 +146,42 @@ func (s *stand) measured(ctx context.Context, c contender, work func(p *pass) er
 	if err := work(&p); err != nil {
 		return p, fmt.Errorf("%w\n%s", err, tail(child.log))
 	}
-	after, err := cpus(child.pid(), s.broker.pid(), s.influx.pid(), os.Getpid())
+	after, err := look(pids)
 	if err != nil {
 		return p, err
 	}
-	p.cpu = after[0] - before[0]
+	p.cpu = after.used[0] - before.used[0]
+	strange := after.busy - before.busy - p.cpu
 	for i := range p.others {
-		p.others[i] = after[i+1] - before[i+1]
+		p.others[i] = after.used[i+1] - before.used[i+1]
+		strange -= p.others[i]
 	}
+	p.strange = max(0, strange.Seconds()/(after.all-before.all).Seconds())
 	p.peak, err = peak(child.pid())
 	return p, err
+}
+
+// clock is what processes, and the machine, have used up to a moment.
+type clock struct {
+	usage
+	used []time.Duration
+}
+
+func look(pids []int) (c clock, err error) {
+	if c.usage, err = machineUsage(); err != nil {
+		return c, err
+	}
+	c.used, err = cpus(pids...)
+	return c, err
+}
+
+// quiet says how quiet the machine was: times mean little where others work.
+func quiet(passes [2][]pass) []string {
+	var x []float64
+	for _, p := range slices.Concat(passes[0], passes[1]) {
+		x = append(x, p.strange)
+	}
+	return []string{fmt.Sprintf("Of the machine, programs other than these and the kernel used %.0f %% (median), %.0f %% (most).", 100*median(x), 100*slices.Max(x))}
 }
 
 func (b *bench) flatPass(ctx context.Context, s *stand, c contender) (pass, error) {

@@ -40,17 +40,18 @@ type scenario struct {
 	faults []fault
 }
 
-func scenarios() []scenario {
+func (b *bench) scenarios() []scenario {
+	open := b.openQueues()
 	away, back := fault{0.25, databaseAway}, fault{0.75, databaseBack}
 	var killed []fault
 	for _, at := range []float64{0.12, 0.28, 0.44, 0.60, 0.76} {
 		killed = append(killed, fault{at, contenderKilled})
 	}
 	return []scenario{
-		{"InfluxDB away for half of the time, Mosquitto's defaults", defaultQueues, []fault{away, back}},
-		{"the same, the broker's queues opened", openQueues, []fault{away, back}},
-		{"the same, and the broker killed in the middle", openQueues, []fault{away, {0.5, brokerKilled}, back}},
-		{"the archive's loader killed five times", openQueues, killed},
+		{"InfluxDB away for half of the time, Mosquitto's defaults", "", []fault{away, back}},
+		{"the same, the broker's queues opened", open, []fault{away, back}},
+		{"the same, and the broker killed in the middle", open, []fault{away, {0.5, brokerKilled}, back}},
+		{"the archive's loader killed five times", open, killed},
 	}
 }
 
@@ -58,7 +59,7 @@ func scenarios() []scenario {
 func (b *bench) missing(ctx context.Context) (table, error) {
 	t := table{title: fmt.Sprintf("Points missing at the end: %s messages a second for %v, %s points",
 		number(float64(b.rate), 0), b.loss, number(float64(b.rate*channels)*b.loss.Seconds(), 0))}
-	for _, sc := range scenarios() {
+	for _, sc := range b.scenarios() {
 		var missing [2]float64
 		for i, c := range b.contenders() {
 			sent, stored, err := b.try(ctx, sc, c)

@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// Queues of the broker. The default ones are not written into its
-// configuration: 1000 waiting messages a subscriber and 20 unacknowledged.
-const (
-	defaultQueues = ""
-	openQueues    = "max_queued_messages 0\nmax_queued_bytes 1000000000\nmax_inflight_messages 5000\n"
-)
+// openQueues are lines of the broker's configuration. Without them it lets 1000
+// messages wait for a subscriber and drops the rest, and hands out 20
+// unacknowledged.
+func (b *bench) openQueues() string {
+	return fmt.Sprintf("max_queued_messages 0\nmax_queued_bytes 1000000000\nmax_inflight_messages %d\n", b.inflight)
+}
 
 // mosquitto is the broker. It can be killed and started again on the same data.
 type mosquitto struct {
@@ -26,7 +26,7 @@ type mosquitto struct {
 
 func (m *mosquitto) url() string { return "tcp://" + m.addr }
 
-// program is the broker's binary.
+// broker is the broker's binary.
 func (b *bench) broker() string {
 	if b.mqttd != "" {
 		return b.mqttd

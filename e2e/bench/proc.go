@@ -54,6 +54,40 @@ func parsePeak(status string) (int64, error) {
 	return 0, fmt.Errorf("/proc/<pid>/status has no VmHWM")
 }
 
+// usage is what all cores of the machine did so far.
+type usage struct{ busy, all time.Duration }
+
+// parseUsage reads the first line of /proc/stat. Waiting for a disk is not
+// being busy; what the hypervisor took away is.
+func parseUsage(stat string) (usage, error) {
+	line, _, _ := strings.Cut(stat, "\n")
+	fields := strings.Fields(line)
+	if len(fields) < 9 || fields[0] != "cpu" {
+		return usage{}, fmt.Errorf("/proc/stat %.40q: not as known", stat)
+	}
+	var u usage
+	for i, f := range fields[1:9] { // user nice system idle iowait irq softirq steal
+		n, err := strconv.ParseUint(f, 10, 64)
+		if err != nil {
+			return usage{}, fmt.Errorf("/proc/stat: %w", err)
+		}
+		d := time.Duration(n) * tick
+		u.all += d
+		if i != 3 && i != 4 {
+			u.busy += d
+		}
+	}
+	return u, nil
+}
+
+func machineUsage() (usage, error) {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return usage{}, err
+	}
+	return parseUsage(string(b))
+}
+
 // cpu is what a process has used so far.
 func cpu(pid int) (time.Duration, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

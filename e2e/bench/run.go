@@ -27,6 +27,7 @@ type settings struct {
 	mqttd    string
 
 	undelivered, batch int // Telegraf's max_undelivered_messages and metric_batch_size
+	inflight           int // Mosquitto's max_inflight_messages where its queues are open
 
 	out  string
 	keep bool
@@ -51,6 +52,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	f.StringVar(&s.influxd, "influxd-conf", "tools/influxd/influxd.conf", "configuration of influxd")
 	f.StringVar(&s.mqttd, "mosquitto", "", "the broker (default: the one in the path, else /usr/sbin/mosquitto)")
 	f.IntVar(&s.undelivered, "undelivered", 5000, "Telegraf's max_undelivered_messages")
+	f.IntVar(&s.inflight, "inflight", 5000, "Mosquitto's max_inflight_messages where its queues are open; 0 is without limit")
 	f.IntVar(&s.batch, "batch", 5000, "Telegraf's metric_batch_size")
 	f.StringVar(&s.out, "out", "", "write the tables into this file too")
 	f.BoolVar(&s.keep, "keep", false, "keep the folder with logs and data")
