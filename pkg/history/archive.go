@@ -44,14 +44,14 @@ func (c *Client) Statuses(ctx context.Context, device string, from, to time.Time
 	return c.statuses(ctx, numbered+ident(device)+" WHERE "+between(from, to)+` GROUP BY "number"`, fn)
 }
 
-// Before returns each channel's last status before t.
+// Before returns each channel's last numbered status before t.
 func (c *Client) Before(ctx context.Context, device string, t time.Time) ([]Status, error) {
-	return c.edge(ctx, numbered+ident(device)+" WHERE time < "+instant(t)+` GROUP BY "number" ORDER BY time DESC LIMIT 1`)
+	return c.edge(ctx, numbered+ident(device)+` WHERE "seq" > 0 AND time < `+instant(t)+` GROUP BY "number" ORDER BY time DESC LIMIT 1`)
 }
 
-// After returns each channel's first status at or after t.
+// After returns each channel's first numbered status at or after t.
 func (c *Client) After(ctx context.Context, device string, t time.Time) ([]Status, error) {
-	return c.edge(ctx, numbered+ident(device)+" WHERE time >= "+instant(t)+` GROUP BY "number" ORDER BY time ASC LIMIT 1`)
+	return c.edge(ctx, numbered+ident(device)+` WHERE "seq" > 0 AND time >= `+instant(t)+` GROUP BY "number" ORDER BY time ASC LIMIT 1`)
 }
 
 func (c *Client) edge(ctx context.Context, question string) ([]Status, error) {

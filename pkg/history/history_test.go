@@ -253,11 +253,11 @@ func TestQuestions(t *testing.T) {
 		`SELECT "seq", "boot" FROM "h\"v\\'\n; DROP" WHERE time >= 1795000000920528001 AND time < 1795000001000000000 GROUP BY "number"`: func() error {
 			return c.Statuses(t.Context(), evil, from, to, nil)
 		},
-		`SELECT "seq", "boot" FROM "h\"v\\'\n; DROP" WHERE time < 1795000000920528001 GROUP BY "number" ORDER BY time DESC LIMIT 1`: func() error {
+		`SELECT "seq", "boot" FROM "h\"v\\'\n; DROP" WHERE "seq" > 0 AND time < 1795000000920528001 GROUP BY "number" ORDER BY time DESC LIMIT 1`: func() error {
 			_, err := c.Before(t.Context(), evil, from)
 			return err
 		},
-		`SELECT "seq", "boot" FROM "hv" WHERE time >= 1795000001000000000 GROUP BY "number" ORDER BY time ASC LIMIT 1`: func() error {
+		`SELECT "seq", "boot" FROM "hv" WHERE "seq" > 0 AND time >= 1795000001000000000 GROUP BY "number" ORDER BY time ASC LIMIT 1`: func() error {
 			_, err := c.After(t.Context(), "hv", to)
 			return err
 		},
