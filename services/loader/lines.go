@@ -8,7 +8,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"trackerdcs/pkg/wire"
@@ -23,30 +22,50 @@ const maxText = 1024
 type encoder struct {
 	root    wire.Root
 	targets map[string]*target
-	fields  []byte // of the point at hand
+	fields  []byte // of the point at hand, each with a comma in front
+	other   column // the last key that no table has
+	clock   clock
 }
 
 func newEncoder(root wire.Root) *encoder {
 	return &encoder{root: root, targets: make(map[string]*target)}
 }
 
-// outcome is what became of a message besides its lines.
+// outcome is what became of a message besides its lines. In a list of channels
+// the first one that is not padding counts.
 type outcome struct {
-	kind    kind
-	time    int64 // the last point's own time in ns, or 0
-	skipped int   // padded channels
-
-	device   string
+	kind     kind
+	device   string // whose topic it is, if a device's
 	boot     string
 	seq      uint64
-	numbered bool
-	mixed    bool
+	numbered bool  // boot, seq and a time were all found and can be read
+	mixed    bool  // another channel has another boot or seq
+	time     int64 // the message's own time in ns, or 0
+	skipped  int   // padded channels
+
+	begun bool // an object was found that counts
+}
+
+// take takes over what an object says of the message as a whole.
+func (o *outcome) take(p *point) {
+	if o.begun {
+		o.mixed = o.mixed || p.seq != o.seq || p.boot != o.boot
+		return
+	}
+	o.begun, o.boot, o.seq = true, p.boot, p.seq
+	if p.timed {
+		o.time = p.time
+	}
+	o.numbered = p.whole && p.boot != "" && p.timed && !p.useless
 }
 
 // point is what is found in one object beside its fields.
 type point struct {
 	number   []byte // of a channel
-	seq      bool
+	boot     string
+	seq      uint64
+	hasSeq   bool
+	whole    bool  // seq is a whole number that a float holds exactly
 	time     int64 // ns since 1970, if timed
 	timed    bool
 	numbers  int   // how many of the fields are numbers
@@ -69,7 +88,7 @@ func (p *point) complain(format string, args ...any) {
 // and gives nothing.
 func (e *encoder) appendLines(dst []byte, m *message) ([]byte, outcome, error) {
 	t := e.target(m.Topic)
-	out := outcome{kind: t.kind}
+	out := outcome{kind: t.kind, device: t.device}
 	switch {
 	case t.err != nil:
 		return dst, out, t.err
@@ -90,7 +109,7 @@ func (e *encoder) appendLines(dst []byte, m *message) ([]byte, outcome, error) {
 		err = s.end()
 	}
 	if err != nil {
-		return dst[:begin], outcome{kind: t.kind}, fmt.Errorf("not JSON: %w", err)
+		return dst[:begin], outcome{kind: t.kind, device: t.device}, fmt.Errorf("not JSON: %w", err)
 	}
 	return dst, out, problem
 }
@@ -135,6 +154,7 @@ func (e *encoder) appendObject(dst []byte, s *scanner, t *target, m *message, ch
 		depth = 2
 	}
 	s.i++ // the brace
+	t.next = 0
 	for first := true; ; first = false {
 		more, err := s.more(first, '}')
 		if err != nil {
@@ -143,7 +163,7 @@ func (e *encoder) appendObject(dst []byte, s *scanner, t *target, m *message, ch
 		if !more {
 			break
 		}
-		key, err := s.key()
+		c, err := e.column(s, t)
 		if err != nil {
 			return dst, nil, err
 		}
@@ -151,69 +171,116 @@ func (e *encoder) appendObject(dst []byte, s *scanner, t *target, m *message, ch
 		if err != nil {
 			return dst, nil, err
 		}
-		if key.escaped {
-			key.raw = []byte(unquote(key))
-		}
-		e.take(&p, t.kind, channel, key.raw, v)
+		e.take(&p, t, c, channel, v)
 	}
 	return e.finish(dst, t, m, channel, &p, out), p.problem, nil
 }
 
-// take sorts one key of an object into the point.
-func (e *encoder) take(p *point, k kind, channel bool, key []byte, v value) {
-	switch name := string(key); { // does not leave this function: no allocation
-	case name == "time":
-		p.takeTime(v)
-	case k == sensor:
-		if name == "value" {
-			e.takeReading(p, v)
+// column takes a key and finds what is done with its values. A device sends
+// the same keys in the same order each time, so the one that is expected is
+// tried first.
+func (e *encoder) column(s *scanner, t *target) (*column, error) {
+	s.peek()
+	for range t.columns {
+		if t.next >= len(t.columns) {
+			t.next = 0
 		}
-	case channel && name == "number":
-		p.takeNumber(v)
-	case k == ack && name == "channel":
-		if v.token == number || v.token == text {
-			e.text("channel", v) // always a text: it can be "all"
+		c := &t.columns[t.next]
+		t.next++
+		if s.known(c.quoted) {
+			return c, s.colon()
 		}
-	case k == ack && name == "value" && v.token == text:
-		e.text("value_text", v) // a field has one type, and value is a number
-	case isText(k, name):
+	}
+	key, err := s.key()
+	if err != nil {
+		return nil, err
+	}
+	name := string(key.raw)
+	if key.escaped {
+		name = unquote(key)
+	}
+	e.other = newColumn(t.kind, name)
+	if key.escaped || len(t.columns) == maxColumns || len(name) > maxColumnName {
+		return &e.other, nil
+	}
+	e.other.quoted = `"` + name + `"`
+	t.columns = append(t.columns, e.other)
+	t.next = len(t.columns)
+	return &e.other, nil
+}
+
+// take sorts a value into the point.
+func (e *encoder) take(p *point, t *target, c *column, channel bool, v value) {
+	switch c.role {
+	case aNumber:
+		e.number(p, c, v)
+	case aTime:
+		p.takeTime(&e.clock, v)
+	case theChannel:
+		if channel {
+			p.takeNumber(v)
+		} else {
+			e.number(p, c, v)
+		}
+	case theSeq:
+		p.takeSeq(v)
+		e.number(p, c, v)
+	case theBoot:
 		if v.token == text {
-			e.text(name, v)
-			p.accepted = p.accepted || name == "phase" && string(v.raw) == wire.Accepted
+			e.boot(p, t, c, v)
 		}
-	default:
-		p.seq = p.seq || name == "seq" && v.token == number
-		e.number(p, key, v)
+	case aText:
+		if v.token == text {
+			e.text(c.field, v)
+			p.accepted = p.accepted || c.field == phaseField && string(v.raw) == wire.Accepted
+		}
+	case aWord:
+		if v.token == number || v.token == text {
+			e.text(c.field, v)
+		}
+	case aValue:
+		if v.token == text {
+			e.text(valueText, v)
+		} else {
+			e.number(p, c, v)
+		}
+	case aReading:
+		e.takeReading(p, c, v)
 	}
 }
 
-// isText reports whether key is one of the texts that are kept of a kind. All
-// other texts are dropped: in an archive of measurements they are noise, or a
-// number whose driver has changed its mind.
-func isText(k kind, key string) bool {
-	switch key {
-	case "boot":
-		return true
-	case "op", "phase", "code", "id", "user", "message":
-		return k == ack
-	case "state", "error":
-		return k == state
-	}
-	return false
-}
-
-func (p *point) takeTime(v value) {
+func (p *point) takeTime(c *clock, v value) {
 	switch v.token {
 	case null:
 		return
 	case text:
-		if t, err := time.Parse(time.RFC3339Nano, string(v.raw)); err == nil && t.Year() > 1677 && t.Year() < 2262 {
-			p.time, p.timed = t.UnixNano(), true
+		if ns, ok := c.read(v.raw); ok {
+			p.time, p.timed = ns, true
 			return
 		}
 	}
 	p.complain("time %q is not a time of RFC 3339", wire.Echo(string(v.raw)))
 	p.useless = true // when was it?
+}
+
+// takeSeq takes a message's number. One that is not whole, or too large for a
+// float to hold, numbers nothing.
+func (p *point) takeSeq(v value) {
+	if v.token != number {
+		return
+	}
+	p.hasSeq = true
+	if isInteger(v.raw) {
+		for _, c := range v.raw {
+			p.seq = 10*p.seq + uint64(c-'0')
+		}
+		p.whole = true
+		return
+	}
+	x, err := strconv.ParseFloat(string(v.raw), 64)
+	if err == nil && x == math.Trunc(x) && x >= 0 && x < 1<<53 {
+		p.seq, p.whole = uint64(x), true
+	}
 }
 
 func (p *point) takeNumber(v value) {
@@ -230,15 +297,25 @@ func (p *point) takeNumber(v value) {
 	p.complain("channel number %q is not a whole number", wire.Echo(string(v.raw)))
 }
 
+// isInteger reports whether raw is a whole number of at most nine digits
+// without a sign.
 func isInteger(raw []byte) bool {
-	return len(raw) < 10 && raw[0] != '-' && !bytes.ContainsAny(raw, ".eE")
+	if len(raw) > 9 {
+		return false
+	}
+	for _, c := range raw {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
 }
 
 // takeReading takes the value of a foreign sensor, as a number or as a text
 // that holds one.
-func (e *encoder) takeReading(p *point, v value) {
+func (e *encoder) takeReading(p *point, c *column, v value) {
 	if v.token != text {
-		e.number(p, []byte("value"), v)
+		e.number(p, c, v)
 		return
 	}
 	x, err := parseBare(v.raw)
@@ -246,37 +323,51 @@ func (e *encoder) takeReading(p *point, v value) {
 		p.complain("value %w", err)
 		return
 	}
-	e.name("value")
-	p.numbers++
+	e.fields = append(e.fields, c.field...)
 	e.fields = strconv.AppendFloat(e.fields, x, 'g', -1, 64)
+	p.numbers++
 }
 
 // number adds a numeric field. What is no number is left out, and so are
-// infinities and an instrument's overflow code.
-func (e *encoder) number(p *point, key []byte, v value) {
-	switch v.token {
-	case number:
-		verbatim := len(v.raw) <= 24
-		if !verbatim || bytes.ContainsAny(v.raw, "eE") {
-			x, err := strconv.ParseFloat(string(v.raw), 64)
-			if err != nil || math.Abs(x) >= wire.Overflow {
-				return
-			}
-			if !verbatim {
-				if e.key(p, key) {
-					e.fields = strconv.AppendFloat(e.fields, x, 'g', -1, 64)
-				}
-				return
-			}
-		}
-		if e.key(p, key) {
-			e.fields = append(e.fields, v.raw...) // without a suffix it is a float to InfluxDB
-		}
-	case boolean:
-		if e.key(p, key) {
-			e.fields = append(e.fields, "01"[b2i(v.raw[0] == 't')])
-		}
+// infinities and an instrument's overflow code. Without a suffix a number is a
+// float to InfluxDB.
+func (e *encoder) number(p *point, c *column, v value) {
+	switch {
+	case v.token != number && v.token != boolean:
+		return
+	case v.token == number && (v.scaled || len(v.raw) > maxVerbatim) && e.large(p, c, v):
+		return
+	case c.err != nil:
+		p.complain("key: %w", c.err)
+		return
 	}
+	e.fields = append(e.fields, c.field...)
+	p.numbers++
+	if v.token == number {
+		e.fields = append(e.fields, v.raw...)
+	} else {
+		e.fields = append(e.fields, "01"[b2i(v.raw[0] == 't')])
+	}
+}
+
+// maxVerbatim is how long a number may be that is stored as it was written.
+// One of that length without an exponent is far below an overflow code.
+const maxVerbatim = 24
+
+// large looks closer at a number that may be an overflow code or that has more
+// digits than a float. It reports whether that settled it.
+func (e *encoder) large(p *point, c *column, v value) bool {
+	x, err := strconv.ParseFloat(string(v.raw), 64)
+	if err != nil || math.Abs(x) >= wire.Overflow {
+		return true
+	}
+	if len(v.raw) <= maxVerbatim || c.err != nil {
+		return false
+	}
+	e.fields = append(e.fields, c.field...)
+	e.fields = strconv.AppendFloat(e.fields, x, 'g', -1, 64)
+	p.numbers++
+	return true
 }
 
 func b2i(b bool) int {
@@ -286,41 +377,32 @@ func b2i(b bool) int {
 	return 0
 }
 
-// key begins a numeric field whose name comes from outside, if line protocol can write
-// the name.
-func (e *encoder) key(p *point, key []byte) bool {
-	plain := len(key) > 0
-	for _, c := range key {
-		plain = plain && (c >= '0' && c <= '9' || c == '_' || c|0x20 >= 'a' && c|0x20 <= 'z')
+// boot adds the field that says which start of a driver this is. It stays the
+// same for days: the topic keeps the last one, as it was written and as it is
+// stored.
+func (e *encoder) boot(p *point, t *target, c *column, v value) {
+	if t.boot.field != "" && string(v.raw) == t.boot.raw {
+		e.fields = append(e.fields, t.boot.field...)
+		p.boot = t.boot.text
+		return
 	}
-	if plain {
-		e.name(string(key))
-		p.numbers++
-		return true
+	begin := len(e.fields)
+	e.text(c.field, v)
+	if len(v.raw) > maxBoot {
+		return // no driver's: stored, but numbers are not counted under it
 	}
-	name := string(key)
-	if err := checkWord(name); err != nil {
-		p.complain("key: %w", err)
-		return false
+	name := string(v.raw)
+	if v.escaped || !utf8.ValidString(name) {
+		name = unquote(v)
 	}
-	e.name(escaped(name))
-	p.numbers++
-	return true
-}
-
-// name begins a field.
-func (e *encoder) name(name string) {
-	if len(e.fields) > 0 {
-		e.fields = append(e.fields, ',')
-	}
-	e.fields = append(append(e.fields, name...), '=')
+	t.boot = said{raw: string(v.raw), text: name, field: string(e.fields[begin:])}
+	p.boot = name
 }
 
 // text adds a field that is a text, in one line: control characters become
 // spaces.
-func (e *encoder) text(name string, v value) {
-	e.name(name)
-	e.fields = append(e.fields, '"')
+func (e *encoder) text(field string, v value) {
+	e.fields = append(append(e.fields, field...), '"')
 	raw := v.raw
 	if v.escaped || !utf8.Valid(raw) {
 		raw = []byte(unquote(v))
@@ -359,8 +441,11 @@ func unquote(v value) string {
 
 // finish appends the line of a point, if it makes one.
 func (e *encoder) finish(dst []byte, t *target, m *message, channel bool, p *point, out *outcome) []byte {
+	if !channel || p.hasSeq {
+		out.take(p)
+	}
 	switch {
-	case channel && !p.seq && p.problem == nil:
+	case channel && !p.hasSeq && p.problem == nil:
 		out.skipped++ // a padded channel: it stands for no output
 		return dst
 	case channel && p.number == nil:
@@ -381,11 +466,11 @@ func (e *encoder) finish(dst []byte, t *target, m *message, channel bool, p *poi
 		dst = append(dst, p.number...)
 	}
 	dst = append(dst, ' ')
-	dst = append(dst, e.fields...)
+	dst = append(dst, e.fields[1:]...) // without the first comma
 	dst = append(dst, ' ')
 	when := m.arrived
 	if p.timed {
-		when, out.time = p.time, p.time
+		when = p.time
 		if t.kind == ack {
 			when += spread(p, m.Payload)
 		}
@@ -399,8 +484,8 @@ func (e *encoder) finish(dst []byte, t *target, m *message, channel bool, p *poi
 // subscription, and each time it would be stored as something new.
 func (e *encoder) repeats(t *target, p *point) bool {
 	said := hash(e.fields)
-	again := said == t.said
-	t.said = said
+	again := said == t.state
+	t.state = said
 	return again && !p.timed
 }
 

@@ -37,10 +37,104 @@ func filters(root wire.Root) []string {
 // target is where the messages of one topic go.
 type target struct {
 	kind   kind
+	device string // whose topic it is, if a device's
 	prefix string // measurement and tags of a line, escaped
 	err    error  // why nothing of this topic can be stored
 
-	said uint64 // of a state topic: the hash of what was last said
+	columns []column // the keys of its objects, in the order they came in
+	next    int      // the column that is expected
+	boot    said     // the last one
+	state   uint64   // of a state topic: the hash of what was last said
+}
+
+// said is a text of which the next message most likely says the same.
+type said struct {
+	raw   string // as it was written
+	text  string // what that means
+	field string // as it is stored
+}
+
+// What is kept of a topic is bounded.
+const (
+	maxColumns    = 64
+	maxColumnName = 64 // bytes
+	maxBoot       = 64 // bytes
+)
+
+// role is what a key is for.
+type role uint8
+
+const (
+	nothing    role = iota // it is not stored
+	aNumber                // a field
+	aTime                  // when the reading was taken
+	theChannel             // a tag in a list of channels, else a number
+	theSeq                 // a field, and the number of the message
+	theBoot                // a text, and what the number counts within
+	aText                  // a text that is kept
+	aWord                  // kept as a text also where it is a number: an ack's channel can be "all"
+	aValue                 // a number, and under another name a text: a field has one type
+	aReading               // the number of a foreign sensor, or a text that holds it
+)
+
+// column is a key of a topic's objects.
+type column struct {
+	quoted string // the key as it is written
+	role   role
+	field  string // how a field begins: comma, name, equals sign
+	err    error  // why it cannot be a field
+}
+
+const (
+	phaseField = ",phase="
+	valueText  = ",value_text="
+)
+
+func newColumn(k kind, name string) column {
+	c := column{role: roleOf(k, name)}
+	if c.err = checkWord(name); c.err == nil {
+		c.field = "," + escaped(name) + "="
+	}
+	return c
+}
+
+// roleOf says what a key is for. Texts that are not named here are dropped: in
+// an archive of measurements they are noise, or a number whose driver has
+// changed its mind.
+func roleOf(k kind, key string) role {
+	switch {
+	case key == "time":
+		return aTime
+	case k == sensor && key == "value":
+		return aReading
+	case k == sensor:
+		return nothing
+	}
+	switch key {
+	case "boot":
+		return theBoot
+	case "seq":
+		return theSeq
+	case "number":
+		return theChannel
+	case "channel":
+		if k == ack {
+			return aWord
+		}
+	case "value":
+		if k == ack {
+			return aValue
+		}
+	case "op", "phase", "code", "id", "user", "message":
+		if k == ack {
+			return aText
+		}
+	case "state", "error":
+		if k == state {
+			return aText
+		}
+	}
+	return aNumber
 }
 
 // maxTargets bounds what is remembered of topics. Past it all are forgotten
@@ -73,7 +167,7 @@ func newTarget(root wire.Root, topic string) *target {
 		t.prefix = "state,device=" + levels[1]
 		t.err = wire.CheckName(levels[1])
 	case len(levels) == 2:
-		t.err = wire.CheckDevice(levels[0])
+		t.device, t.err = levels[0], wire.CheckDevice(levels[0])
 		switch levels[1] {
 		case wire.KindStatus:
 			t.kind, t.prefix = status, levels[0]
