@@ -31,12 +31,13 @@ const (
 	nested // an object or a list; the scanner is past it
 )
 
-// value is one value as it was written.
+// value is one value as it was written. It has four words and not more, so that
+// it travels in registers.
 type value struct {
-	token   token
 	raw     []byte // a text's without its quotes
-	escaped bool   // a text has backslashes in it
-	scaled  bool   // a number has an exponent that is not negative: it can be huge
+	token   token
+	escaped bool // a text has backslashes in it
+	scaled  bool // a number has an exponent that is not negative: it can be huge
 }
 
 func (s *scanner) fail(want string) error {
