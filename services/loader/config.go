@@ -20,6 +20,8 @@ type config struct {
 	InfluxBucket    string `env:"DCS_INFLUX_BUCKET" envDefault:"dcs" doc:"bucket; for InfluxDB 1.8 database/policy, or the database alone for its default policy"`
 	InfluxTokenFile string `env:"DCS_INFLUX_TOKEN_FILE" doc:"file with the token; for InfluxDB 1.8 with logins it holds user:password"`
 
+	MappingFile string `env:"DCS_MAPPING_FILE" doc:"file that says what becomes of foreign topics, see docs/mapping.md; none needed for /sensor/<name>/<measurement>"`
+
 	BatchLines   int           `env:"DCS_BATCH_LINES" envDefault:"5000" doc:"a batch is written when it has this many lines …"`
 	BatchBytes   int           `env:"DCS_BATCH_BYTES" envDefault:"1000000" doc:"… or this many bytes …"`
 	BatchAge     time.Duration `env:"DCS_BATCH_AGE" envDefault:"1s" doc:"… or is this old …"`
@@ -48,6 +50,11 @@ func (c *config) Validate() error {
 	bad(c.InfluxBucket == "" || strings.HasPrefix(c.InfluxBucket, "/"), "DCS_INFLUX_BUCKET", "%q names no bucket", c.InfluxBucket)
 	if _, err := c.token(); err != nil {
 		bad(true, "DCS_INFLUX_TOKEN_FILE", "%v", err)
+	}
+	if _, err := c.mapping(); err != nil {
+		for _, err := range leaves(err) {
+			bad(true, "DCS_MAPPING_FILE", "%s: %v", c.MappingFile, err)
+		}
 	}
 	bad(c.BatchLines < 1, "DCS_BATCH_LINES", "%d: at least 1", c.BatchLines)
 	bad(c.BatchBytes < 1, "DCS_BATCH_BYTES", "%d: at least 1", c.BatchBytes)
@@ -85,4 +92,24 @@ func (c *config) token() (string, error) {
 		return "", fmt.Errorf("the token: %s is empty", c.InfluxTokenFile)
 	}
 	return token, nil
+}
+
+// mapping reads the rules for foreign topics.
+func (c *config) mapping() (*mapping, error) {
+	if c.MappingFile == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(c.MappingFile)
+	if err != nil {
+		return nil, errors.Unwrap(err) // whoever complains names the file
+	}
+	return parseMapping(c.Root, text)
+}
+
+// leaves takes joined errors apart.
+func leaves(err error) []error {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		return many.Unwrap()
+	}
+	return []error{err}
 }

@@ -21,10 +21,13 @@ const maxText = 1024
 // no allocation.
 type encoder struct {
 	root    wire.Root
+	rules   *mapping // for foreign topics, or nil
 	targets map[string]*target
 	fields  []byte // of the point at hand, each with a comma in front
 	other   column // the last key that no table has
 	clock   clock
+	path    []byte // of a value in a foreign payload
+	tags    []byte // that a foreign payload gives
 }
 
 func newEncoder(root wire.Root) *encoder {
@@ -68,10 +71,11 @@ type point struct {
 	whole    bool  // seq is a whole number that a float holds exactly
 	time     int64 // ns since 1970, if timed
 	timed    bool
-	numbers  int   // how many of the fields are numbers
-	accepted bool  // the phase of an ack
-	useless  bool  // nothing of it can be stored
-	problem  error // the first thing that could not be stored
+	numbers  int    // how many of the fields are numbers
+	tags     uint64 // of a foreign payload: the bits of those that were found
+	accepted bool   // the phase of an ack
+	useless  bool   // nothing of it can be stored
+	problem  error  // the first thing that could not be stored
 }
 
 func (p *point) complain(format string, args ...any) {
@@ -99,6 +103,9 @@ func (e *encoder) appendLines(dst []byte, m *message) ([]byte, outcome, error) {
 	first := s.peek()
 	if first == 0 && s.i == len(s.text) {
 		return dst, out, nil
+	}
+	if t.kind == mapped {
+		return e.appendMapped(dst, &s, t, m, out)
 	}
 	if t.kind == sensor && first != '{' {
 		return e.appendBare(dst, t, m, out)

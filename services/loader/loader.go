@@ -68,8 +68,9 @@ func run(ctx context.Context, env *service.Env, cfg *config) error {
 	if atStart != nil {
 		atStart(l)
 	}
-	member.SubscribeAll(filters(cfg.Root), 1, l.queue.put)
-	if err := forgetFormer(member.Client, filepath.Join(env.DataDir, "subscriptions.json"), filters(cfg.Root), env.Log); err != nil {
+	wanted := filters(cfg.Root, l.rules)
+	member.SubscribeAll(wanted, 1, l.queue.put)
+	if err := forgetFormer(member.Client, filepath.Join(env.DataDir, "subscriptions.json"), wanted, env.Log); err != nil {
 		return err
 	}
 	return member.Run(ctx, func(ctx context.Context) error {
@@ -95,6 +96,7 @@ type loader struct {
 	cfg      *config
 	name     string
 	log      *slog.Logger
+	rules    *mapping
 	metrics  *metrics
 	spool    *spool.Spool
 	queue    *queue
@@ -115,12 +117,16 @@ type loader struct {
 
 // newLoader opens the spool and continues where the last process ended.
 func newLoader(cfg *config, env *service.Env, db archive) (*loader, error) {
+	rules, err := cfg.mapping()
+	if err != nil {
+		return nil, service.Bad("DCS_MAPPING_FILE", "%s: %v", cfg.MappingFile, err)
+	}
 	sp, report, err := spool.Open(filepath.Join(env.DataDir, "spool"), spool.Options{MaxBytes: cfg.SpoolBytes})
 	if err != nil {
 		return nil, err
 	}
 	l := &loader{
-		cfg: cfg, name: env.Name, log: env.Log, spool: sp,
+		cfg: cfg, name: env.Name, log: env.Log, rules: rules, spool: sp,
 		queue:    newQueue(cfg.QueueMessages, cfg.QueueBytes),
 		ledger:   newLedger(),
 		standing: new(standing),
@@ -139,7 +145,11 @@ func newLoader(cfg *config, env *service.Env, db archive) (*loader, error) {
 	tell := l.standing.tell
 	l.keeper = &keeper{queue: l.queue, spool: sp, log: env.Log, metrics: l.metrics,
 		tell: func(err error) { tell(partSpool, problem("nothing is acknowledged to the broker", err)) }}
-	l.drain = newDrain(sp, cfg, func() *encoder { return newEncoder(cfg.Root) }, check.Pending)
+	l.drain = newDrain(sp, cfg, func() *encoder {
+		e := newEncoder(cfg.Root)
+		e.rules = rules
+		return e
+	}, check.Pending)
 	l.drain.metrics, l.drain.damaged, l.drain.unread, l.drain.own = l.metrics, l.damaged, l.unread, l.addOwn
 	l.drain.failed = func(err error) { tell(partRead, problem("a part of the spool cannot be read", err)) }
 	w := &writer{archive: db, metrics: l.metrics, refused: l.refuse, tell: func(err error) {

@@ -290,9 +290,9 @@ type clock struct {
 	ns   int64
 }
 
-// maxTime is the longest time that is kept, in bytes: any number of digits may
+// maxTimeText is the longest time that is kept, in bytes: any number of digits may
 // follow the point.
-const maxTime = 64
+const maxTimeText = 64
 
 // read gives a time of RFC 3339 in ns since 1970, if that can hold it.
 func (c *clock) read(text []byte) (ns int64, ok bool) {
@@ -306,7 +306,7 @@ func (c *clock) read(text []byte) (ns int64, ok bool) {
 		}
 		ns = t.UnixNano()
 	}
-	if len(text) <= maxTime {
+	if len(text) <= maxTimeText {
 		c.text, c.ns = append(c.text[:0], text...), ns
 	}
 	return ns, true

@@ -19,19 +19,29 @@ const (
 	ack
 	state
 	sensor
-	kinds // how many there are
+	mapped // by a rule of the mapping file
+	kinds  // how many there are
 )
 
 func (k kind) String() string {
-	return [kinds]string{"unknown", "status", "replay", "ack", "state", "sensor"}[k]
+	return [kinds]string{"unknown", "status", "replay", "ack", "state", "sensor", "mapped"}[k]
 }
 
-// filters are the subscriptions under a root.
-func filters(root wire.Root) []string {
-	return []string{
-		root.Status("+"), root.Replay("+"), root.Ack("+"), root.State("+"),
-		root.ServiceState("+"), root.Sensor("+", "+"),
+// filters are the subscriptions: the stack's own topics under a root, and those
+// of the mapping.
+func filters(root wire.Root, m *mapping) []string {
+	all := append(ownFilters(root), root.Sensor("+", "+"))
+	if m != nil {
+		for i := range m.rules {
+			all = append(all, m.rules[i].filter)
+		}
 	}
+	return widest(all)
+}
+
+// ownFilters are those of the stack's own topics that no rule can override.
+func ownFilters(root wire.Root) []string {
+	return []string{root.Status("+"), root.Replay("+"), root.Ack("+"), root.State("+"), root.ServiceState("+")}
 }
 
 // target is where the messages of one topic go.
@@ -40,6 +50,7 @@ type target struct {
 	device string // whose topic it is, if a device's
 	prefix string // measurement and tags of a line, escaped
 	err    error  // why nothing of this topic can be stored
+	rule   *rule  // of a mapped topic
 
 	columns []column // the keys of its objects, in the order they came in
 	next    int      // the column that is expected
@@ -148,13 +159,25 @@ func (e *encoder) target(topic string) *target {
 		if len(e.targets) >= maxTargets {
 			clear(e.targets)
 		}
-		t = newTarget(e.root, topic)
+		t = newTarget(e.root, e.rules, topic)
 		e.targets[topic] = t
 	}
 	return t
 }
 
-func newTarget(root wire.Root, topic string) *target {
+// newTarget works out where a topic's messages go: the stack's own topics
+// first, then the mapping, and of what the mapping leaves the foreign sensors.
+func newTarget(root wire.Root, rules *mapping, topic string) *target {
+	t := ownTarget(root, topic)
+	if t.kind == unknown || t.kind == sensor {
+		if r := rules.find(topic); r != nil {
+			return r.target(topic)
+		}
+	}
+	return t
+}
+
+func ownTarget(root wire.Root, topic string) *target {
 	t := new(target)
 	levels, _ := root.Cut(topic)
 	switch {
@@ -180,7 +203,7 @@ func newTarget(root wire.Root, topic string) *target {
 		}
 	}
 	if t.kind == unknown {
-		t.err = errors.New("a topic that the loader does not know")
+		t.err = errors.New("a topic that the loader does not know: the mapping file (DCS_MAPPING_FILE) has no rule for it")
 	}
 	return t
 }
