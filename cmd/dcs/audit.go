@@ -30,7 +30,7 @@ type auditCmd struct {
 
 // Help is what --help says behind the flags.
 func (*auditCmd) Help() string {
-	return "Each driver numbers its statuses from 1 on in each of its boots. Where a number is not in the archive, a status is missing; where none is, nothing is.\n\n" +
+	return "Each driver numbers its statuses from 1 on in each of its boots. A number that the archive does not have is a status that is missing.\n\n" +
 		"Exit codes: 0 nothing is missing, 4 something is, 5 InfluxDB does not answer, 1 nothing can be proved, or wrong usage."
 }
 

@@ -198,7 +198,7 @@ func (p *auditText) begin(devices []string, _ window) {
 }
 
 func (p *auditText) device(r *auditReport) {
-	line, color := "", plain
+	var line, color string
 	switch r.Verdict {
 	case auditSilent:
 		line, color = "silent: it has no status in the archive", yellow

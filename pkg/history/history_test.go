@@ -149,7 +149,7 @@ func TestAnswersThatAreErrors(t *testing.T) {
 			_, err := all(t, scripted(t, says(tt.status, tt.body)))
 			require.Error(t, err)
 			for _, kind := range []error{ErrNoAnswer, ErrDenied, ErrNoDatabase} {
-				assert.Equal(t, tt.is == kind, errors.Is(err, kind), "%v is %v", err, kind)
+				assert.Equal(t, errors.Is(tt.is, kind), errors.Is(err, kind), "%v is %v", err, kind)
 			}
 			for _, want := range tt.want {
 				assert.ErrorContains(t, err, want)
