@@ -122,22 +122,11 @@ func (s *Spool) Load() (Checkpoint, error) {
 	if err != nil {
 		return all, fmt.Errorf("checkpoint %s: %w", filepath.Join(s.dir, checkpointName), err)
 	}
-	// A spool that is shorter than its checkpoint was emptied or cut by hand:
-	// what comes next must not be taken for something that has been read.
-	end := s.End()
-	for i := range c.Pending {
-		x := &c.Pending[i]
-		x.From, x.To = min(x.From, end), cut(x.To, end)
-	}
 	return c, nil
 }
 
-func cut(to, end Pos) Pos {
-	if to == Forever {
-		return to
-	}
-	return min(to, end)
-}
+// end is behind all that has been read.
+func (r Ranges) end() Pos { return r[len(r)-1].From }
 
 func parseCheckpoint(b []byte) (Checkpoint, error) {
 	var c Checkpoint
@@ -159,6 +148,9 @@ func parseCheckpoint(b []byte) (Checkpoint, error) {
 
 // Done takes the positions from a up to b out of the ranges.
 func (r Ranges) Done(a, b Pos) Ranges {
+	if a >= b {
+		return slices.Clone(r)
+	}
 	out := make(Ranges, 0, len(r)+1)
 	for _, x := range r {
 		if x.To <= a || b <= x.From { // not touched

@@ -8,19 +8,15 @@ import (
 	"os"
 )
 
-// Damage is what a Reader finds where a record was, or was to be. Reading goes
-// on behind it.
+// Damage is what a Reader finds where a record was: something that was
+// confirmed is lost. Reading goes on behind it.
 type Damage struct {
 	Pos   Pos
 	Bytes int64
-	Torn  bool   // a write that was cut off; else something that was confirmed is lost
 	Raw   []byte // the bytes, or the first of them; a record's without its header
 }
 
 func (d *Damage) Error() string {
-	if d.Torn {
-		return fmt.Sprintf("a write of %d bytes was cut off at position %d of the spool", d.Bytes, d.Pos)
-	}
 	return fmt.Sprintf("%d bytes at position %d of the spool are damaged", d.Bytes, d.Pos)
 }
 
@@ -64,8 +60,8 @@ func (r *Reader) Next() ([]byte, error) {
 	}
 	b, at, n, err := r.win.next()
 	switch {
-	case errors.Is(err, errDamaged) || errors.Is(err, errTorn):
-		d := &Damage{Pos: r.seg.base + Pos(at), Bytes: n, Torn: errors.Is(err, errTorn), Raw: bytes.Clone(b)}
+	case errors.Is(err, errDamaged) || errors.Is(err, errTorn): // Open has cut off what really is torn
+		d := &Damage{Pos: r.seg.base + Pos(at), Bytes: n, Raw: bytes.Clone(b)}
 		r.pos = d.Pos + Pos(n)
 		return nil, d
 	case err != nil:
@@ -158,7 +154,7 @@ func (w *window) look(at int64) (body []byte, v verdict, n int64, err error) {
 		if err != nil {
 			return nil, noise, 0, err
 		}
-		v, size = examine(b)
+		v, size = examine(b, at)
 		switch v {
 		case noise:
 			return nil, noise, 0, nil

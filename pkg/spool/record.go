@@ -2,6 +2,7 @@ package spool
 
 import (
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 )
 
@@ -26,14 +27,33 @@ const version = 1
 // Begin starts a record at the end of b: append the body, then call End.
 func Begin(b []byte) []byte { return append(b, make([]byte, RecordHeader)...) }
 
-// End completes the record that Begin started when b had begin bytes. The body
-// may be empty, and have MaxRecord bytes at most.
+// End ends the record that Begin started when b had begin bytes. The body may be
+// empty, and have MaxRecord bytes at most.
 func End(b []byte, begin int) {
 	h, body := b[begin:begin+RecordHeader], b[begin+RecordHeader:]
 	copy(h, recordMagic[:])
 	binary.LittleEndian.PutUint32(h[4:], uint32(len(body)))
 	binary.LittleEndian.PutUint32(h[8:], crc32.Checksum(body, castagnoli))
-	binary.LittleEndian.PutUint32(h[12:], crc32.Checksum(h[:12], castagnoli))
+}
+
+// headerSum is the checksum of the header of a record that stands at a place in
+// its segment.
+func headerSum(h []byte, at int64) uint32 { return crc32.Update(uint32(at), castagnoli, h[:12]) }
+
+// seal completes the headers of records that will stand at a place.
+func seal(records []byte, at int64) error {
+	for b := records; len(b) > 0; {
+		n := RecordHeader
+		if len(b) >= n {
+			n += int(binary.LittleEndian.Uint32(b[4:]))
+		}
+		if len(b) < n || n > RecordHeader+MaxRecord {
+			return errors.New("bytes that Begin and End did not make")
+		}
+		binary.LittleEndian.PutUint32(b[12:], headerSum(b, at))
+		b, at = b[n:], at+int64(n)
+	}
+	return nil
 }
 
 // verdict is what stands at the beginning of some bytes.
@@ -46,13 +66,14 @@ const (
 	noise                  // no record
 )
 
-// examine looks at the beginning of b. n is the record's length with its
-// header, and for more how many bytes are needed to say.
-func examine(b []byte) (v verdict, n int) {
+// examine looks at the beginning of b, which stands at a place in its segment.
+// n is the record's length with its header, and for more how many bytes are
+// needed to say.
+func examine(b []byte, at int64) (v verdict, n int) {
 	if len(b) < RecordHeader {
 		return more, RecordHeader
 	}
-	if [4]byte(b) != recordMagic || binary.LittleEndian.Uint32(b[12:]) != crc32.Checksum(b[:12], castagnoli) {
+	if [4]byte(b) != recordMagic || binary.LittleEndian.Uint32(b[12:]) != headerSum(b, at) {
 		return noise, 0
 	}
 	length := binary.LittleEndian.Uint32(b[4:])

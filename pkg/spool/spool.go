@@ -24,22 +24,24 @@
 //	 0  4  d5 72 65 63
 //	 4  4  length of the body, at most 16 MiB
 //	 8  4  checksum of the body
-//	12  4  checksum of bytes 0 to 11
+//	12  4  checksum of bytes 0 to 11, continued from the record's place in the
+//	       file instead of from zero
 //	16     the body, whose meaning is the caller's
 //
 // The header's own checksum makes the length trustworthy, so a record with a
 // damaged body costs that record alone. Where a header is damaged, reading goes
-// on at the next bytes that make a whole record. Bytes at the end of a segment
-// that make none are a torn tail, the remains of a write that was cut off: they
-// were never confirmed to anyone. A segment is never written to again by
-// another process than the one that made it.
+// on at the next bytes that make a whole record. A body that holds the bytes of
+// a record is not taken for one then: they are not in their place. Bytes at the
+// end of a segment that make none are a torn tail, the remains of a write that
+// was cut off: they were never confirmed to anyone. (If the next segment begins
+// just behind them they were, and are damaged.) A segment is never written to
+// again by another process than the one that made it.
 //
 // The file "checkpoint" says which positions are still to be read; see
 // Checkpoint. Without it everything is.
 package spool
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -125,17 +127,24 @@ func Open(dir string, opts Options) (*Spool, Report, error) {
 	if err != nil {
 		return nil, r, fmt.Errorf("spool: %w", err)
 	}
+	var bases []Pos
 	for _, e := range entries {
 		digits, is := strings.CutSuffix(e.Name(), ".seg")
-		base, err := strconv.ParseUint(digits, 16, 64)
-		if !is || err != nil || len(digits) != 16 {
-			continue
-		}
-		if err := s.adopt(Pos(base), &r); err != nil {
-			return nil, r, fmt.Errorf("spool: %s: %w", filepath.Join(dir, e.Name()), err)
+		base, err := strconv.ParseUint(digits, 16, 62)
+		if is && err == nil && len(digits) == 16 {
+			bases = append(bases, Pos(base))
 		}
 	}
-	slices.SortFunc(s.segments, func(a, b segment) int { return cmp.Compare(a.base, b.base) })
+	slices.Sort(bases)
+	for i, base := range bases {
+		next := Forever
+		if i+1 < len(bases) {
+			next = bases[i+1]
+		}
+		if err := s.adopt(base, next, &r); err != nil {
+			return nil, r, fmt.Errorf("%s: %w", s.name(base), err)
+		}
+	}
 	for i := 1; i < len(s.segments); i++ { // a stray copy must not be read as something it is not
 		if before := &s.segments[i-1]; before.end() > s.segments[i].base {
 			before.size = int64(s.segments[i].base - before.base)
@@ -147,12 +156,18 @@ func Open(dir string, opts Options) (*Spool, Report, error) {
 	if n := len(s.segments); n > 0 {
 		s.tail = s.segments[n-1].end()
 	}
+	// Segments that were removed, by Release or by hand, leave their positions
+	// taken: what comes next must not be held for something that has been read.
+	if c, err := s.Load(); err == nil {
+		s.tail = max(s.tail, c.Pending.end())
+	}
 	r.Bytes = s.bytes
 	return s, r, nil
 }
 
-// adopt takes over a segment of an earlier process.
-func (s *Spool) adopt(base Pos, r *Report) error {
+// adopt takes over a segment of an earlier process. The one behind it begins at
+// next.
+func (s *Spool) adopt(base, next Pos, r *Report) error {
 	f, err := os.OpenFile(s.name(base), os.O_RDWR, 0)
 	if err != nil {
 		return err
@@ -180,6 +195,9 @@ func (s *Spool) adopt(base Pos, r *Report) error {
 	end, err := lastWhole(f, info.Size())
 	if err != nil {
 		return err
+	}
+	if base+Pos(info.Size()) == next {
+		end = info.Size() // all of it was confirmed
 	}
 	if end < info.Size() {
 		r.Torn += info.Size() - end
@@ -216,7 +234,7 @@ func (s *Spool) name(base Pos) string {
 }
 
 // Append writes records, made with Begin and End, and returns when they are on
-// disk. After an error none of them counts as written, though some may turn up
+// disk. It completes their headers, which say where they stand. After an error none of them counts as written, though some may turn up
 // after a restart; the next Append begins a new segment.
 func (s *Spool) Append(records []byte) error {
 	if len(records) == 0 {
@@ -240,6 +258,9 @@ func (s *Spool) Append(records []byte) error {
 			return fmt.Errorf("spool: new segment: %w", err)
 		}
 		size = segmentHeader
+	}
+	if err := seal(records, size); err != nil {
+		return fmt.Errorf("spool: %w", err)
 	}
 	_, err := s.file.Write(records)
 	if err == nil {

@@ -279,11 +279,6 @@ func (l *loader) unread(b *batch, m *message, reason error) {
 
 // damaged puts aside what is left of messages that the spool has lost.
 func (l *loader) damaged(b *batch, d *spool.Damage) {
-	if d.Torn {
-		l.metrics.torn.Add(float64(d.Bytes))
-		l.log.Warn("the spool has the remains of a write that was cut off; it was not acknowledged, so the broker sends it again", "bytes", d.Bytes)
-		return
-	}
 	l.metrics.damaged.Add(float64(d.Bytes))
 	l.log.Error("the spool is damaged: check the disk", "bytes", d.Bytes, "position", uint64(d.Pos))
 	m := message{arrived: time.Now().UnixNano(), length: int(d.Bytes)}
