@@ -77,7 +77,7 @@ func fsyncs(dir string) (p50, p95 time.Duration, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()) }()
 	defer f.Close()
 	block := make([]byte, 4096)
 	var took []time.Duration

@@ -109,7 +109,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (bool, er
 	if s.keep {
 		b.say("files are kept in %s", b.dir)
 	} else {
-		defer os.RemoveAll(b.dir)
+		defer func() { _ = os.RemoveAll(b.dir) }()
 	}
 	return b.run(ctx)
 }
