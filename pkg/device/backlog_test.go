@@ -13,7 +13,9 @@ func filled(limit time.Duration, confirm ...bool) (*backlog, time.Time) {
 	now := time.Now()
 	for i, c := range confirm {
 		now = now.Add(time.Second)
-		b.add(now, uint64(i+1), nil).confirmed = c
+		if e := b.add(now, uint64(i+1), nil); c {
+			e.confirm(now)
+		}
 	}
 	return b, now
 }
@@ -42,7 +44,7 @@ func TestBacklog(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, now := filled(c.limit, c.confirm...)
-			kept := b.all(now)
+			kept := b.again(now)
 			if c.last == 0 {
 				assert.Empty(t, kept)
 				return

@@ -190,6 +190,30 @@ func TestFault06BrokerComesBackEmpty(t *testing.T) {
 	d.awaitComplete(l)
 }
 
+// Fault 8, where the drivers are back before the archive: what they said again
+// to nobody, they say once more when the archive's state says ready, though it
+// is the same archive that was ready before.
+func TestFault08TheArchiveComesBackLast(t *testing.T) {
+	o := mqttd.Options{DataDir: filepath.Join(t.TempDir(), "data")}
+	b := brokertest.New(t, o)
+	first := bustest.Listen(t, b.URL(), "/hv/#")
+	d := launch(t, settings(b.URL())).connected()
+	ready := `{"state":"ready","boot":"a"}`
+	first.Say("/service/loader/state", ready)
+	d.publish(20)
+	d.awaitComplete(first)
+	b.Stop()
+	require.NoError(t, os.RemoveAll(o.DataDir))
+	d.publish(20)
+	b.Start()
+	early := bustest.Listen(t, b.URL(), "/hv/replay")
+	d.connected()
+	replays(t, early, 0, d.seq.Load()) // they are confirmed now, and in no archive
+	l := bustest.Listen(t, b.URL(), "/hv/#")
+	l.Say("/service/loader/state", ready)
+	d.awaitComplete(l)
+}
+
 // A service that is heard of for the first time when it turns ready counts,
 // one that was ready before us does not; nor does what is no state.
 func TestReplayForServicesThatAreNewOrBack(t *testing.T) {

@@ -80,6 +80,12 @@ func New(env *service.Env, s *Settings) (*Device, error) {
 				return float64(d.kept.dropped)
 			}))
 	m.Subscribe(s.Root.ServiceState("+"), 1, d.watchServices)
+	m.OnLost(func(error) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.kept.away(time.Now())
+		clear(d.services) // a service that is ready when we are back may have come after us
+	})
 	m.OnConnect(func() {
 		d.mu.Lock()
 		d.sendMeta()
@@ -133,7 +139,7 @@ func (d *Device) Publish(now time.Time, encode func(seq uint64) []byte) {
 func (d *Device) confirm(e *entry) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	e.confirmed = true
+	e.confirm(time.Now())
 }
 
 // Answer sends an ack; one that cannot be sent now goes out after the reconnect.
@@ -203,7 +209,7 @@ func (d *Device) replayer(ctx context.Context) {
 		case <-d.replay:
 		}
 		d.mu.Lock()
-		todo := d.kept.all(time.Now())
+		todo := d.kept.again(time.Now())
 		d.mu.Unlock()
 		if len(todo) == 0 {
 			continue

@@ -123,7 +123,7 @@ func TestNothingIsLostWhileTheBrokerIsAway(t *testing.T) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		for _, e := range d.kept.entries {
-			if !e.confirmed {
+			if !e.once {
 				return false
 			}
 		}

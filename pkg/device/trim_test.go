@@ -32,9 +32,11 @@ func TestBacklogLetsGo(t *testing.T) {
 			now := time.Now()
 			for i, mark := range tt.marks {
 				now = now.Add(time.Second)
-				b.add(now, uint64(i+1), fmt.Append(nil, i+1)).confirmed = mark == '+'
+				if e := b.add(now, uint64(i+1), fmt.Append(nil, i+1)); mark == '+' {
+					e.confirm(now)
+				}
 			}
-			kept := b.all(now.Add(tt.later))
+			kept := b.again(now.Add(tt.later))
 			if tt.first == 0 {
 				assert.Empty(t, kept)
 			} else if assert.NotEmpty(t, kept) {
@@ -55,8 +57,32 @@ func TestBacklogStaysSmall(t *testing.T) {
 	now := time.Now()
 	for i := range uint64(100_000) {
 		now = now.Add(time.Second)
-		b.add(now, i, nil).confirmed = true
+		b.add(now, i, nil).confirm(now)
 	}
 	assert.Len(t, b.entries, 31)
 	assert.Less(t, cap(b.entries), 200)
+}
+
+// What was confirmed just before the connection was lost is kept for as long as
+// there is none, and what was sent again for 30 s after the confirmation.
+func TestBacklogWaitsForTheArchive(t *testing.T) {
+	b := backlog{limit: time.Hour}
+	now := time.Now()
+	first := b.add(now, 1, nil)
+	first.confirm(now)
+	b.away(now.Add(time.Second))
+	b.away(now.Add(time.Minute)) // once is enough
+	now = now.Add(20 * time.Minute)
+	b.add(now, 2, nil)
+	kept := b.again(now)
+	assert.Len(t, kept, 2, "the one confirmed a second before the break, and the new one")
+	for _, e := range kept {
+		e.confirm(now)
+	}
+	assert.Len(t, b.again(now.Add(29*time.Second)), 2, "who subscribes late still gets them")
+	for _, e := range kept {
+		e.confirm(now)
+	}
+	assert.Empty(t, b.again(now.Add(31*time.Second)))
+	assert.Zero(t, b.dropped)
 }
