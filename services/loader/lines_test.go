@@ -11,6 +11,7 @@ import (
 	"time"
 
 	lineprotocol "github.com/influxdata/line-protocol"
+	"github.com/stretchr/testify/assert"
 
 	"trackerdcs/pkg/bus"
 	"trackerdcs/pkg/wire"
@@ -135,6 +136,8 @@ func TestLines(t *testing.T) {
 		// States.
 		{"state", "/hv/state", `{"state":"ready","since":"2026-11-20T19:25:49Z",` + at + `,"boot":"7f","error":""}`,
 			[]string{`state,device=hv state="ready",boot="7f",error="" ` + ns}, ""},
+		{"last number of a driver", "/hv/state", `{"state":"stopped",` + at + `,"boot":"7f","seq":42}`,
+			[]string{`state,device=hv state="stopped",boot="7f",seq=42 ` + ns}, ""},
 		{"service", "/service/loader/state", `{"state":"ready",` + at + `}`, []string{`state,device=loader state="ready" ` + ns}, ""},
 		{"last will", "/hv/state", `{"state":"lost","boot":"7f","error":""}`, []string{`state,device=hv state="lost",boot="7f",error="" ` + came}, ""},
 	}
@@ -369,5 +372,133 @@ func BenchmarkLines(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		buf, _, _ = e.appendLines(buf[:0], m)
+	}
+}
+
+// What the ledger counts.
+func TestOutcome(t *testing.T) {
+	const at = `"time":"2026-11-20T19:25:49.920528Z"`
+	const ns = 1795202749920528000
+	numbered := outcome{kind: status, device: "hv", boot: "b", seq: 7, numbered: true, time: ns}
+	with := func(change func(*outcome)) outcome {
+		o := numbered
+		change(&o)
+		return o
+	}
+	for _, tt := range []struct {
+		name, topic, payload string
+		want                 outcome
+	}{
+		{"not JSON", "/hv/status", `{"seq":7,` + at, outcome{kind: status, device: "hv"}},
+		{"empty", "/hv/status", ``, outcome{kind: status, device: "hv"}},
+		{"no seq", "/hv/status", `{"a":1,"boot":"b",` + at + `}`, outcome{kind: status, device: "hv", boot: "b", time: ns}},
+		{"no boot", "/hv/status", `{"seq":7,` + at + `}`, outcome{kind: status, device: "hv", seq: 7, time: ns}},
+		{"empty boot", "/hv/status", `{"seq":7,"boot":"",` + at + `}`, outcome{kind: status, device: "hv", seq: 7, time: ns}},
+		{"boot is a number", "/hv/status", `{"seq":7,"boot":1,` + at + `}`, outcome{kind: status, device: "hv", seq: 7, time: ns}},
+		{"endless boot", "/hv/status", `{"seq":7,"boot":"` + strings.Repeat("b", 65) + `",` + at + `}`, outcome{kind: status, device: "hv", seq: 7, time: ns}},
+		{"no time", "/hv/status", `{"seq":7,"boot":"b"}`, outcome{kind: status, device: "hv", boot: "b", seq: 7}},
+		{"unreadable time", "/hv/status", `{"seq":7,"boot":"b","time":"noon"}`, outcome{kind: status, device: "hv", boot: "b", seq: 7}},
+		{"two times", "/hv/status", `{"seq":7,"boot":"b",` + at + `,"time":"noon"}`, outcome{kind: status, device: "hv", boot: "b", seq: 7, time: ns}},
+		{"negative", "/hv/status", `{"seq":-7,"boot":"b",` + at + `}`, outcome{kind: status, device: "hv", boot: "b", time: ns}},
+		{"fraction", "/hv/status", `{"seq":7.5,"boot":"b",` + at + `}`, outcome{kind: status, device: "hv", boot: "b", time: ns}},
+		{"2^53", "/hv/status", `{"seq":9007199254740992,"boot":"b",` + at + `}`, outcome{kind: status, device: "hv", boot: "b", time: ns}},
+		{"text", "/hv/status", `{"a":1,"seq":"7","boot":"b",` + at + `}`, outcome{kind: status, device: "hv", boot: "b", time: ns}},
+		{"only padding", "/hv/status", `[{"number":0,"boot":"b",` + at + `}]`, outcome{kind: status, device: "hv", skipped: 1}},
+		{"other seq", "/hv/status", `[{"number":1,"seq":7,"boot":"b",` + at + `},{"number":2,"seq":8,"boot":"b"}]`, with(func(o *outcome) { o.mixed = true })},
+		{"other boot", "/hv/status", `[{"number":1,"seq":7,"boot":"b",` + at + `},{"number":2,"seq":7,"boot":"c"}]`, with(func(o *outcome) { o.mixed = true })},
+		{"boot is missing", "/hv/status", `[{"number":1,"seq":7,"boot":"b",` + at + `},{"number":2,"seq":7}]`, with(func(o *outcome) { o.mixed = true })},
+		{"foreign sensor", "/sensor/a/b", `{"value":1,"seq":7,"boot":"b",` + at + `}`, outcome{kind: sensor, time: ns}},
+		{"service", "/service/loader/state", `{"state":"ready","boot":"b"}`, outcome{kind: state, boot: "b"}},
+
+		{"object", "/hv/status", `{"a":1,` + at + `,"seq":7,"boot":"b"}`, numbered},
+		{"replay", "/hv/replay", `{"a":1,` + at + `,"seq":7,"boot":"b"}`, with(func(o *outcome) { o.kind = replay })},
+		{"zero", "/hv/status", `{"seq":0,"boot":"b",` + at + `}`, with(func(o *outcome) { o.seq = 0 })},
+		{"2^53-1", "/hv/status", `{"seq":9007199254740991,"boot":"b",` + at + `}`, with(func(o *outcome) { o.seq = 1<<53 - 1 })},
+		{"as a float", "/hv/status", `{"seq":7.0,"boot":"b",` + at + `}`, numbered},
+		{"escaped boot", "/hv/status", `{"seq":7,"boot":"\u0062",` + at + `}`, numbered},
+		{"list", "/hv/status", `[{"number":1,"seq":7,"boot":"b",` + at + `},{"number":2,"seq":7,"boot":"b",` + at + `}]`, numbered},
+		{"the first has the time", "/hv/status", `[{"number":1,"seq":7,"boot":"b",` + at + `},{"number":2,"seq":7,"boot":"b","time":"2026-11-20T19:25:50Z"}]`, numbered},
+		{"padding first", "/hv/status", `[{"number":0,"on":0},{"number":1,"seq":7,"boot":"b",` + at + `}]`, with(func(o *outcome) { o.skipped = 1 })},
+		{"state", "/hv/state", `{"state":"stopped","seq":7,"boot":"b",` + at + `}`, with(func(o *outcome) { o.kind = state })},
+	} {
+		_, got, _ := newEncoder("").appendLines(nil, received(tt.topic, tt.payload))
+		got.begun = false
+		assert.Equal(t, tt.want, got, tt.name)
+	}
+}
+
+// The boot is kept with the topic, and a new one takes its place.
+func TestBoots(t *testing.T) {
+	e := newEncoder("")
+	for _, boot := range []string{"a", "a", "", "b", `\u0062`, "b", "a", strings.Repeat("x", 65), "a", ""} {
+		got, out, err := e.appendLines(nil, received("/s/status", `{"a":1,"boot":"`+boot+`"}`))
+		assert.NoError(t, err)
+		want := strings.ReplaceAll(boot, `\u0062`, "b")
+		assert.Equal(t, `s a=1,boot="`+want+`" 1700000000000000001`+"\n", string(got))
+		if len(want) > maxBoot {
+			want = ""
+		}
+		assert.Equal(t, want, out.boot)
+	}
+}
+
+// Keys that come, go and change places are the same keys.
+func TestColumns(t *testing.T) {
+	e := newEncoder("")
+	for _, tt := range []struct{ payload, want string }{
+		{`{"a":1,"b":2,"c":3}`, "s a=1,b=2,c=3"},
+		{`{"a":1,"c":3}`, "s a=1,c=3"},
+		{`{"c":3,"b":2,"a":1}`, "s c=3,b=2,a=1"},
+		{`{ "b" : 2 , "ab":4}`, "s b=2,ab=4"},
+		{`{"\u0061":1}`, "s a=1"},
+		{`[{"number":1,"seq":2,"a":3}]`, "s,number=1 seq=2,a=3"},
+		{`{"number":1,"seq":2,"a":3}`, "s number=1,seq=2,a=3"},
+	} {
+		got, _, err := e.appendLines(nil, received("/s/status", tt.payload))
+		assert.NoError(t, err)
+		assert.Equal(t, tt.want+" 1700000000000000001\n", string(got))
+	}
+	for i := range 2 * maxColumns {
+		got, _, err := e.appendLines(nil, received("/s/status", fmt.Sprintf(`{"k%d":1}`, i)))
+		assert.NoError(t, err)
+		assert.Equal(t, fmt.Sprintf("s k%d=1 1700000000000000001\n", i), string(got))
+	}
+	assert.Len(t, e.target("/s/status").columns, maxColumns)
+}
+
+// The clock says what time.Parse does.
+func TestClock(t *testing.T) {
+	for _, text := range []string{
+		"", "x", "2026-11-20T19:25:49", "2026-11-20 19:25:49Z", "2026-13-20T19:25:49Z", "2026-00-20T19:25:49Z", "2026-11-31T19:25:49Z",
+		"2025-02-29T00:00:00Z", "2100-02-29T00:00:00Z", "2026-11-00T00:00:00Z", "2026-11-20T24:00:00Z", "2026-11-20T19:60:49Z",
+		"2026-11-20T19:25:60Z", "2026-11-20T19:25:49.Z", "2026-11-20T19:25:49.1x", "2026-11-20T19:25:49.12345678x", "0000-00-00T00:00:00Z",
+		"1677-12-31T23:59:59Z", "2262-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "-026-11-20T19:25:49Z", "2026-1:-20T19:25:49Z",
+		"1970-01-01T00:00:00Z", "1969-12-31T23:59:59.9Z", "1678-01-01T00:00:00Z", "2261-12-31T23:59:59.999999999Z", "2024-02-29T12:00:00.5Z",
+		"2000-02-29T12:00:00.000000001Z", "2000-03-01T00:00:00Z", "2026-11-20T19:25:49.920528Z", "2026-11-20T19:25:49.1234567890123Z",
+		"2026-11-20T21:25:49.92+02:00", "2026-11-20T19:25:49,5Z", "2026-12-31T23:59:59Z", "2027-01-01T00:00:00Z",
+	} {
+		checkClock(t, text)
+	}
+	for day := time.Unix(0, 0).UTC(); day.Year() <= maxYear; day = day.Add(24*time.Hour + 1234567891) {
+		checkClock(t, day.Format(time.RFC3339Nano))
+	}
+}
+
+func FuzzClock(f *testing.F) {
+	f.Add("2026-11-20T19:25:49.920528Z")
+	f.Add("2026-11-20T19:25:49+01:00")
+	f.Fuzz(func(t *testing.T, text string) { checkClock(t, text) })
+}
+
+func checkClock(t *testing.T, text string) {
+	t.Helper()
+	var c clock
+	for range 2 { // the second time from memory
+		ns, ok := c.read([]byte(text))
+		want, err := time.Parse(time.RFC3339Nano, text)
+		good := err == nil && want.Year() >= minYear && want.Year() <= maxYear
+		if ok != good || ok && ns != want.UnixNano() {
+			t.Errorf("%q: %d, %v; time.Parse says %v, %v", text, ns, ok, want, err)
+		}
 	}
 }

@@ -52,10 +52,12 @@ func (f form) article() string {
 	return "a " + string(f)
 }
 
-// holdsObjects reports whether the first thing in a list is an object.
+// holdsObjects reports whether the first thing in a list is an object, or there
+// is none.
 func (s *scanner) holdsObjects() bool {
 	ahead := scanner{text: s.text, i: s.i + 1}
-	return ahead.peek() == '{'
+	c := ahead.peek()
+	return c == '{' || c == ']'
 }
 
 // appendNumber appends the line of a number that stands alone. true and false
@@ -96,7 +98,7 @@ func (e *encoder) appendObjects(dst []byte, s *scanner, t *target, m *message, o
 			if p, err = e.readForeign(s, t, 2); err != nil {
 				return dst, nil, err
 			}
-			if !p.timed && len(e.tags) == 0 && len(dst) > begin {
+			if !p.timed && t.rule.tagBits() == 0 && len(dst) > begin {
 				p.complain("objects of a list without a time or tag_keys would all be one point")
 				p.useless = true
 			}
