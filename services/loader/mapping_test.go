@@ -254,3 +254,26 @@ func FuzzMappingFile(f *testing.F) {
 		}
 	})
 }
+
+// The guide's rules are good, and its messages give the lines that it shows.
+func TestGuide(t *testing.T) {
+	guide, err := os.ReadFile("../../docs/mapping.md")
+	require.NoError(t, err)
+	examples := 0
+	for _, piece := range strings.Split(string(guide), "```yaml\n")[1:] {
+		file, rest, _ := strings.Cut(piece, "```\n")
+		_, rest, _ = strings.Cut(rest, "```text\n")
+		shown, _, _ := strings.Cut(rest, "```\n")
+		message, want, ok := strings.Cut(shown, "\n")
+		require.True(t, ok, piece)
+		topic, payload, _ := strings.Cut(message, " ")
+
+		e := newEncoder("")
+		e.rules = parsed(t, file)
+		got, _, err := e.appendLines(nil, received(topic, payload))
+		assert.NoError(t, err)
+		assert.Equal(t, strings.ReplaceAll(want, "<arrival>", fmt.Sprint(arrived)), string(got))
+		examples++
+	}
+	assert.Equal(t, 3, examples)
+}
