@@ -277,3 +277,16 @@ func TestGuide(t *testing.T) {
 	}
 	assert.Equal(t, 3, examples)
 }
+
+// The program subscribes to what the mapping names, and stores it.
+func TestMappingOnTheBus(t *testing.T) {
+	r := newRig(t)
+	cfg := r.config()
+	cfg.MappingFile = filepath.Join(t.TempDir(), "mapping.yml")
+	require.NoError(t, os.WriteFile(cfg.MappingFile, []byte(rule1(`tags: {room: "{room}"}`)), 0o600))
+	r.loader(cfg)
+	r.state("ready")
+	r.say("lab/hall/t", `{"temp":`) // stops nothing
+	r.say("lab/hall/t", `{"temp":21.5}`)
+	r.influx.wait("the foreign line", func() bool { return len(r.influx.series("w,room=hall")) == 1 })
+}

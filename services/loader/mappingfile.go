@@ -21,17 +21,36 @@ func parseMapping(root wire.Root, text []byte) (*mapping, error) {
 	var p mappingParser
 	m := p.file(text)
 	p.compare(root, m)
-	if len(p.errs) > 0 {
-		return nil, errors.Join(p.errs...)
+	if len(p.errs) == 0 {
+		return m, nil
 	}
-	return m, nil
+	slices.SortStableFunc(p.errs, func(a, b mistake) int { return a.line - b.line })
+	var errs []error
+	for _, e := range p.errs {
+		errs = append(errs, e)
+	}
+	return nil, errors.Join(errs...)
+}
+
+// mistake is something that is wrong in a line of the file, or with all of it
+// if line is 0.
+type mistake struct {
+	line int
+	text string
+}
+
+func (m mistake) Error() string {
+	if m.line == 0 {
+		return m.text
+	}
+	return fmt.Sprintf("line %d: %s", m.line, m.text)
 }
 
 // mappingParser walks through the file's syntax tree instead of decoding into
 // a struct, which would stop at the first mistake.
 type mappingParser struct {
 	number int // of the rule at hand, or 0
-	errs   []error
+	errs   []mistake
 }
 
 func (p *mappingParser) bad(line int, format string, args ...any) {
@@ -39,10 +58,7 @@ func (p *mappingParser) bad(line int, format string, args ...any) {
 	if p.number > 0 {
 		text = fmt.Sprintf("rule %d: %s", p.number, text)
 	}
-	if line > 0 {
-		text = fmt.Sprintf("line %d: %s", line, text)
-	}
-	p.errs = append(p.errs, errors.New(text))
+	p.errs = append(p.errs, mistake{line, text})
 }
 
 func lineOf(n ast.Node) int {
