@@ -28,8 +28,13 @@ func forgetFormer(c *bus.Client, name string, now []string, log *slog.Logger) er
 	all := append(slices.Clone(now), before...)
 	slices.Sort(all)
 	all = slices.Compact(all)
-	if err := keepFilters(name, all); err != nil {
-		return err
+	// A list that says it all already is not written again: on a full disk that
+	// would fail, and only a loader that starts can make room.
+	slices.Sort(before)
+	if !slices.Equal(all, slices.Compact(before)) {
+		if err := keepFilters(name, all); err != nil {
+			return err
+		}
 	}
 	former := slices.DeleteFunc(slices.Clone(all), func(f string) bool { return slices.Contains(now, f) })
 	if len(former) == 0 {
