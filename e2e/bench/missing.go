@@ -87,14 +87,14 @@ func (b *bench) try(ctx context.Context, sc scenario, c contender) (sent, stored
 		return 0, 0, err
 	}
 	defer func() { t.process.stop() }()
+	ctx, cancel := context.WithCancelCause(ctx) // a fault that cannot be made ends all
+	defer cancel(nil)
 	f, err := connectFleet(ctx, s.broker.url(), s.dir)
 	if err != nil {
 		return 0, 0, err
 	}
 	defer f.end()
 
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -102,9 +102,7 @@ func (b *bench) try(ctx context.Context, sc scenario, c contender) (sent, stored
 			cancel(err)
 		}
 	}()
-	load, stop := context.WithTimeout(ctx, b.loss)
-	defer stop()
-	sent = f.work(load, b.rate) * channels
+	sent = f.work(b.rate, b.loss) * channels
 	<-done
 	if ctx.Err() != nil {
 		return sent, 0, context.Cause(ctx)
