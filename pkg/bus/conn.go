@@ -259,6 +259,7 @@ func (c *Client) dial(ctx context.Context) (*connection, error) {
 		SetWriteTimeout(writeTimeout).
 		SetAutoAckDisabled(c.opts.ManualAck).
 		SetOrderMatters(true).
+		SetStore(noStore{}).
 		// Set before CONNECT: a persistent session delivers at once.
 		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { c.dispatch(m) }).
 		SetConnectionLostHandler(func(_ mqtt.Client, err error) { conn.end(err) }).
