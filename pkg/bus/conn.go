@@ -302,6 +302,13 @@ func (c *Client) subscribeAll(ctx context.Context, conn *connection) error {
 			filters[f] = max(filters[f], s.qos)
 		}
 	}
+	// First, because a broker may bound how many a session has.
+	former := slices.DeleteFunc(slices.Clone(c.former), func(f string) bool { _, wanted := filters[f]; return wanted })
+	if len(former) > 0 {
+		if err := wait(ctx, conn, conn.paho.Unsubscribe(former...)); err != nil {
+			return fmt.Errorf("unsubscribing: %w", err)
+		}
+	}
 	token := conn.paho.SubscribeMultiple(filters, nil)
 	if err := wait(ctx, conn, token); err != nil {
 		return fmt.Errorf("subscribing: %w", err)
@@ -310,13 +317,6 @@ func (c *Client) subscribeAll(ctx context.Context, conn *connection) error {
 		if code > 2 {
 			return fmt.Errorf("the broker refuses the subscription to %s: check its access list", filter)
 		}
-	}
-	former := slices.DeleteFunc(slices.Clone(c.former), func(f string) bool { _, wanted := filters[f]; return wanted })
-	if len(former) == 0 {
-		return nil
-	}
-	if err := wait(ctx, conn, conn.paho.Unsubscribe(former...)); err != nil {
-		return fmt.Errorf("unsubscribing: %w", err)
 	}
 	return nil
 }

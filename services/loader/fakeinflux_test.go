@@ -52,15 +52,8 @@ func (f *fakeInflux) serve(w http.ResponseWriter, r *http.Request) {
 		script(w, r)
 		return
 	}
-	parseLines(f.t, body)
+	f.store(r)
 	w.WriteHeader(http.StatusNoContent)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for line := range strings.Lines(string(body)) {
-		key, fields, when := cutLine(strings.TrimSpace(line))
-		f.points[key+" "+when] = fields
-	}
-	f.wake()
 }
 
 // read gives the body as it was before it was compressed.
@@ -142,4 +135,28 @@ func (f *fakeInflux) series(s string) map[string]string {
 		}
 	}
 	return got
+}
+
+// store takes the lines of a request.
+func (f *fakeInflux) store(r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	parseLines(f.t, body)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for line := range strings.Lines(string(body)) {
+		key, fields, when := cutLine(strings.TrimSpace(line))
+		f.points[key+" "+when] = fields
+	}
+	f.wake()
+}
+
+// has reports whether there is a point whose series begins so. It is called with
+// f.mu held.
+func (f *fakeInflux) has(prefix string) bool {
+	for key := range f.points {
+		if strings.HasPrefix(key, prefix) {
+			return true
+		}
+	}
+	return false
 }

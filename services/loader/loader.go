@@ -31,9 +31,7 @@ const (
 	// logEvery is how far apart complaints about messages are.
 	logEvery = 10 * time.Second
 
-	// pagesEvery is how far apart a device's page of the ledger is said on the
-	// bus, and accountEvery in the archive.
-	pagesEvery   = 10 * time.Second
+	// accountEvery is how far apart the ledger's pages are in the archive.
 	accountEvery = time.Minute
 
 	// batches are in use at a time: one grows of what comes, one of the backlog,
@@ -78,6 +76,10 @@ func run(ctx context.Context, env *service.Env, cfg *config) error {
 		return nil
 	})
 }
+
+// pagesEvery is how far apart a device's pages of the ledger are on the bus;
+// tests are in a hurry.
+var pagesEvery = 10 * time.Second
 
 // atStart is a test's hand on a loader that is about to work.
 var atStart func(*loader)

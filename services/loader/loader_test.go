@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -30,8 +32,31 @@ import (
 // beLoader makes the test binary a loader, so that a test can kill one.
 const beLoader = "DCS_TEST_BE_LOADER"
 
+// dieAt makes such a loader kill itself where it stands: "synced 3" when the
+// third group is on disk and not acknowledged, "stored 3" when the third batch
+// is in InfluxDB and the checkpoint does not know it.
+const dieAt = "DCS_TEST_DIE_AT"
+
 func TestMain(m *testing.M) {
+	pagesEvery = 20 * time.Millisecond
 	if os.Getenv(beLoader) != "" {
+		var point string
+		var n int
+		_, _ = fmt.Sscan(os.Getenv(dieAt), &point, &n)
+		die := func() {
+			if n--; n == 0 {
+				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+				select {}
+			}
+		}
+		atStart = func(l *loader) {
+			switch point {
+			case "synced":
+				l.keeper.synced = die
+			case "stored":
+				l.storer.stored = die
+			}
+		}
 		main()
 	}
 	os.Exit(m.Run())
@@ -39,22 +64,28 @@ func TestMain(m *testing.M) {
 
 // rig is a broker, an InfluxDB and someone who speaks on the bus.
 type rig struct {
-	t      *testing.T
-	broker *brokertest.Broker
-	influx *fakeInflux
-	dir    string // the loader's data folder
-	pub    *bus.Client
-	states chan wire.State // of the loader
+	t         *testing.T
+	broker    *brokertest.Broker
+	influx    *fakeInflux
+	dir       string // the loader's data folder
+	brokerDir string
+	pub       *bus.Client
+	states    chan wire.State // of the loader
 
 	connected chan struct{} // the speaker has come to the bus
+
+	mu    sync.Mutex
+	pages map[string]Page // of the ledger, by topic
 }
 
 func newRig(t *testing.T) *rig {
 	r := &rig{
 		t: t, dir: t.TempDir(),
-		broker: brokertest.New(t, mqttd.Options{AckWait: time.Second}),
+		pages:  make(map[string]Page),
 		influx: newFakeInflux(t), states: make(chan wire.State, 1000), connected: make(chan struct{}, 100),
 	}
+	r.brokerDir = filepath.Join(t.TempDir(), "broker")
+	r.broker = brokertest.New(t, mqttd.Options{AckWait: time.Second, DataDir: r.brokerDir})
 	r.pub, _ = bus.New(bus.Options{Broker: r.broker.URL(), ClientID: "test"})
 	r.pub.OnConnect(func() { r.connected <- struct{}{} })
 	r.pub.Subscribe("/service/loader/state", 1, func(m bus.Message) {
@@ -63,6 +94,15 @@ func newRig(t *testing.T) *rig {
 			t.Errorf("state %q: %v", m.Payload, err)
 		}
 		r.states <- s
+	})
+	r.pub.Subscribe("/service/+/ledger/+", 1, func(m bus.Message) {
+		var p Page
+		if err := json.Unmarshal(m.Payload, &p); err != nil {
+			t.Errorf("page %q: %v", m.Payload, err)
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.pages[m.Topic] = p
 	})
 	r.start(func(ctx context.Context) error { return r.pub.Run(ctx) })
 	<-r.connected
@@ -96,27 +136,35 @@ func (r *rig) config() *config {
 
 // loader starts the program in this process.
 func (r *rig) loader(cfg *config) (metrics *prometheus.Registry, stop func()) {
+	return r.named("loader", r.dir, r.t.Output(), cfg)
+}
+
+func (r *rig) named(name, dir string, log io.Writer, cfg *config) (metrics *prometheus.Registry, stop func()) {
 	env := &service.Env{
-		Program: "loader", Name: "loader", DataDir: r.dir, Boot: service.NewBoot(), Metrics: prometheus.NewRegistry(), Health: new(service.Health),
-		Log: slog.New(slog.NewTextHandler(r.t.Output(), nil)),
+		Program: "loader", Name: name, DataDir: dir, Boot: service.NewBoot(), Metrics: prometheus.NewRegistry(), Health: new(service.Health),
+		Log: slog.New(slog.NewTextHandler(log, nil)),
 	}
 	return env.Metrics, r.start(func(ctx context.Context) error { return run(ctx, env, cfg) })
 }
 
 // process starts the program as a process of its own.
-func (r *rig) process() *exec.Cmd {
+func (r *rig) process(environ ...string) *exec.Cmd {
 	r.t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), beLoader+"=1", "DCS_BROKER="+r.broker.URL(), "DCS_INFLUX_URL="+r.influx.URL, "DCS_DATA_DIR="+r.dir)
+	cmd.Env = append(cmd.Env, environ...)
 	cmd.Stdout, cmd.Stderr = r.t.Output(), r.t.Output()
 	if err := cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
-	r.t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
+	r.t.Cleanup(func() { r.kill(cmd) })
 	return cmd
+}
+
+// kill ends a process as kill -9 does, and waits for its end.
+func (r *rig) kill(cmd *exec.Cmd) {
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
 }
 
 // state waits until the loader says that it is in a state.
@@ -155,8 +203,74 @@ var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 func (r *rig) statuses(from, to int) {
 	r.t.Helper()
 	for seq := from; seq < to; seq++ {
-		r.say("/hv/status", fmt.Sprintf(`[{"number":0,"vmon":%d.5,"time":%q,"seq":%d,"boot":"b"}]`,
-			seq, noon.Add(time.Duration(seq)*time.Millisecond).Format(time.RFC3339Nano), seq))
+		r.say("/hv/status", statusOfHV(seq))
+	}
+}
+
+func statusOfHV(seq int) string {
+	return fmt.Sprintf(`[{"number":0,"vmon":%d.5,"time":%q,"seq":%d,"boot":"b"}]`,
+		seq, noon.Add(time.Duration(seq)*time.Millisecond).Format(time.RFC3339Nano), seq)
+}
+
+// keepSaying says statuses as a driver does, one after the other and each until
+// the broker has it, from one seq on until it is stopped. What stop returns is
+// the first that was not said.
+func (r *rig) keepSaying(from int) (stop func() int) {
+	end, ended := make(chan struct{}), make(chan int, 1)
+	go func() {
+		seq := from
+		defer func() { ended <- seq }()
+		for window := make(chan struct{}, 16); ; seq++ {
+			select {
+			case <-end:
+				return
+			case window <- struct{}{}:
+			}
+			r.sayUntilHeard(statusOfHV(seq), func() { <-window })
+		}
+	}()
+	return func() int {
+		close(end)
+		return <-ended
+	}
+}
+
+func (r *rig) sayUntilHeard(payload string, heard func()) {
+	r.pub.Send(bus.Message{Topic: "/hv/status", Payload: []byte(payload), QoS: 1}, func(err error) {
+		if err == nil {
+			heard()
+			return
+		}
+		select {
+		case <-r.t.Context().Done():
+		default:
+			time.AfterFunc(10*time.Millisecond, func() { r.sayUntilHeard(payload, heard) })
+		}
+	})
+}
+
+// page waits until the ledger says something of a device that satisfies.
+func (r *rig) page(service, device string, ok func(Page) bool) {
+	r.t.Helper()
+	topic := "/service/" + service + "/ledger/" + device
+	var p Page
+	eventually(r.t, func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		p = r.pages[topic]
+		return ok(p)
+	}, func() string { return fmt.Sprintf("a page of %s; it is %+v", topic, p) })
+}
+
+// eventually waits until cond is true.
+func eventually(t testing.TB, cond func() bool, what func() string) {
+	t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for began := time.Now(); !cond(); <-tick.C {
+		if time.Since(began) > 30*time.Second {
+			t.Fatal("waited in vain for ", what())
+		}
 	}
 }
 
@@ -274,7 +388,7 @@ func TestKilledBeforeTheWrite(t *testing.T) {
 	r.stored(100)
 }
 
-func TestInfluxGoesAndComes(t *testing.T) {
+func TestFault13TokenRefused(t *testing.T) {
 	r := newRig(t)
 	metrics, _ := r.loader(r.config())
 	r.state(wire.Ready)
