@@ -25,7 +25,7 @@ func (s *standing) tell(part, problem string) {
 	if s.problems == nil {
 		s.problems = make(map[string]string)
 	}
-	s.known = s.known || part == partInflux
+	s.known = s.known || strings.HasPrefix(part, partInflux)
 	if problem == "" {
 		delete(s.problems, part)
 	} else {
@@ -33,7 +33,7 @@ func (s *standing) tell(part, problem string) {
 	}
 	switch {
 	case len(s.problems) > 0:
-		s.set(wire.Unreachable, strings.Join(slices.Sorted(maps.Values(s.problems)), "; "))
+		s.set(wire.Unreachable, strings.Join(slices.Compact(slices.Sorted(maps.Values(s.problems))), "; "))
 	case s.known:
 		s.set(wire.Ready, "")
 	}
@@ -41,7 +41,7 @@ func (s *standing) tell(part, problem string) {
 
 // The parts that can have a problem.
 const (
-	partInflux = "influxdb"
+	partInflux = "influxdb " // and the writer's number
 	partSpool  = "spool"
 	partRead   = "reading the spool"
 	partDead   = "dead letters"

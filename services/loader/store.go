@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"trackerdcs/pkg/spool"
@@ -18,59 +19,91 @@ const (
 	deadRetry = time.Second
 )
 
-// storer takes batches to InfluxDB one after the other and keeps account of
-// what is done.
+// writes is how many batches are on their way to InfluxDB at a time. One would
+// leave it idle while the next is compressed and sent.
+const writes = 2
+
+// storer takes batches to InfluxDB and keeps account of what is done.
 type storer struct {
 	spool   *spool.Spool
-	writer  *writer
+	writers []*writer // who write at a time
 	ledger  *ledger
-	dead    *deadLetters
 	log     *slog.Logger
 	metrics *metrics
 	tell    func(part, problem string)
 	stored  func() // between InfluxDB's answer and the checkpoint; a test's
 
+	mu      sync.Mutex // of all that follows
+	dead    *deadLetters
 	pending spool.Ranges
-	saved   time.Time
 	unsaved bool
 	full    bool // the dead-letter file
 }
 
-// run stores what comes in until in is closed or ctx ends, and saves how far it
-// came. Without work it asks InfluxDB now and then how it is.
+// run stores what comes in until in is closed, or gives it back once ctx has
+// ended, and saves how far it came. Without work it asks InfluxDB now and then
+// how it is.
 func (s *storer) run(ctx context.Context, in <-chan *batch, free chan<- *batch) {
 	defer s.dead.close()
-	s.gauge()
-	alive := s.writer.store(ctx, new(batch)) == nil // waits until InfluxDB is there
-	probe := time.NewTicker(probeEvery)
-	defer probe.Stop()
-	save := time.NewTicker(saveEvery)
-	defer save.Stop()
+	s.save()
+	_ = s.writers[0].store(ctx, new(batch)) // waits until InfluxDB is there
+	var wg sync.WaitGroup
+	for _, w := range s.writers {
+		wg.Go(func() { s.work(ctx, w, in, free) })
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		wg.Wait()
+	}()
+	tick := time.NewTicker(saveEvery)
+	defer tick.Stop()
 	for {
 		select {
-		case b, ok := <-in:
-			if !ok {
-				s.save()
-				return
-			}
-			alive = alive && s.store(ctx, b)
-			free <- b
-			probe.Reset(probeEvery)
-		case <-save.C:
+		case <-tick.C:
 			s.save()
-		case <-probe.C:
-			alive = alive && s.writer.store(ctx, new(batch)) == nil
+		case <-done:
+			s.save()
+			return
 		}
 	}
 }
 
-// store reports whether the batch is done; if not, ctx has ended.
-func (s *storer) store(ctx context.Context, b *batch) bool {
-	if b.len() > 0 && s.writer.store(ctx, b) != nil {
-		return false
+// work is what one writer does.
+func (s *storer) work(ctx context.Context, w *writer, in <-chan *batch, free chan<- *batch) {
+	probe := time.NewTicker(probeEvery)
+	defer probe.Stop()
+	if w != s.writers[0] {
+		probe.Stop() // one is enough to ask
 	}
+	for {
+		select {
+		case b, ok := <-in:
+			if !ok {
+				return
+			}
+			if ctx.Err() == nil {
+				s.store(ctx, w, b)
+			}
+			free <- b
+			if w == s.writers[0] {
+				probe.Reset(probeEvery)
+			}
+		case <-probe.C:
+			_ = w.store(ctx, new(batch))
+		}
+	}
+}
+
+// store takes a batch to InfluxDB and accounts for it, unless ctx ends before.
+func (s *storer) store(ctx context.Context, w *writer, b *batch) {
+	if b.len() > 0 && w.store(ctx, b) != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if len(b.dead) > 0 && !s.bury(ctx, b) {
-		return false
+		return
 	}
 	if s.stored != nil {
 		s.stored()
@@ -79,10 +112,6 @@ func (s *storer) store(ctx context.Context, b *batch) bool {
 	s.metrics.stored(b, time.Now())
 	s.pending = s.pending.Done(b.from, b.to)
 	s.unsaved = true
-	if time.Since(s.saved) >= saveEvery {
-		s.save()
-	}
-	return true
 }
 
 // bury writes dead letters, however long it takes: a message is only done with
@@ -133,9 +162,10 @@ func (s *storer) tellFull(full bool) {
 // loses nothing. What is done is removed all the same, since a full disk may be
 // why it failed.
 func (s *storer) save() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.gauge()
 	if s.unsaved {
-		s.saved = time.Now()
 		err := s.spool.Save(s.pending, s.ledger)
 		s.unsaved = err != nil
 		if err != nil {
