@@ -75,6 +75,9 @@ func (r *Reader) Next() ([]byte, error) {
 func (r *Reader) refresh() error {
 	g, ok := r.s.after(r.pos)
 	if !ok {
+		if !r.s.writes(r.seg.base) {
+			r.Close() // or the disk keeps its bytes after Release has removed it
+		}
 		return io.EOF
 	}
 	if r.f == nil || g.base != r.seg.base {

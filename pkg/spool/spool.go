@@ -86,7 +86,7 @@ type Spool struct {
 	writing  bool      // the last of them is being written
 	tail     Pos       // behind all that was ever written
 	bytes    int64
-	grown    chan struct{} // closed by the next Append, then replaced
+	grown    chan struct{} // closed by the next Append, or when a segment ends, then replaced
 }
 
 // file is an *os.File as far as it is written to.
@@ -288,8 +288,10 @@ func (s *Spool) closeFile() error {
 	err := s.file.Close()
 	s.file = nil
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.writing = false
-	s.mu.Unlock()
+	close(s.grown) // a reader that waits at its end lets go of the file
+	s.grown = make(chan struct{})
 	return err
 }
 
@@ -393,6 +395,13 @@ func (s *Spool) Close() error {
 		return nil
 	}
 	return s.closeFile()
+}
+
+// writes reports whether the segment that begins at base is being written.
+func (s *Spool) writes(base Pos) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.writing && s.segments[len(s.segments)-1].base == base
 }
 
 // after gives the segment that holds pos, or else the next one, and whether
