@@ -121,7 +121,7 @@ func (d *drain) fill(c *cursor, to spool.Pos) bool {
 	if b.empty() { // the reader may have been sent elsewhere
 		b.reset(c.reader.Pos())
 	}
-	for b.len() < d.cfg.BatchLines && len(b.lines) < d.cfg.BatchBytes && len(b.messages) < d.cfg.BatchLines {
+	for !d.isFull(b) {
 		if c.reader.Pos() >= to {
 			return false
 		}
@@ -130,6 +130,13 @@ func (d *drain) fill(c *cursor, to spool.Pos) bool {
 		}
 	}
 	return true
+}
+
+// isFull reports whether a batch has reached one of its bounds. What goes to the
+// dead-letter file counts: a camera on a status topic must not fill the memory.
+func (d *drain) isFull(b *batch) bool {
+	return b.len() >= d.cfg.BatchLines || len(b.messages) >= d.cfg.BatchLines ||
+		len(b.lines)+len(b.dead) >= d.cfg.BatchBytes
 }
 
 // read takes one record into the batch. It reports false when there is none.
@@ -188,7 +195,7 @@ func (d *drain) due(ctx context.Context) bool {
 		return false
 	case ctx.Err() != nil:
 		return true
-	case b.len() >= d.cfg.BatchLines || len(b.lines) >= d.cfg.BatchBytes || len(b.messages) >= d.cfg.BatchLines:
+	case d.isFull(b):
 		return true
 	}
 	return time.Since(d.live.began) >= d.cfg.BatchAge || d.isQuiet()

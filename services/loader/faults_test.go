@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
@@ -14,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -228,31 +228,33 @@ func TestFault10InfluxHangs(t *testing.T) {
 // InfluxDB asks to be left alone for a while, and is.
 func TestFault11RetryAfter(t *testing.T) {
 	for _, code := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
-		r := newRig(t)
-		r.loader(r.config())
-		r.state(wire.Ready)
-		var asked, next time.Time
-		var mu sync.Mutex
-		r.influx.do(func(w http.ResponseWriter, _ *http.Request) {
+		t.Run(http.StatusText(code), func(t *testing.T) {
+			r := newRig(t)
+			r.loader(r.config())
+			r.state(wire.Ready)
+			var asked, next time.Time
+			var mu sync.Mutex
+			r.influx.do(func(w http.ResponseWriter, _ *http.Request) {
+				mu.Lock()
+				defer mu.Unlock()
+				if asked.IsZero() {
+					asked = time.Now()
+					w.Header().Set("Retry-After", "2")
+					w.WriteHeader(code)
+					return
+				}
+				next = time.Now()
+				r.influx.do(nil)
+				w.WriteHeader(http.StatusInternalServerError)
+			})
+			r.statuses(0, 10)
+			r.stored(10)
 			mu.Lock()
-			defer mu.Unlock()
-			if asked.IsZero() {
-				asked = time.Now()
-				w.Header().Set("Retry-After", "2")
-				w.WriteHeader(code)
-				return
+			if waited := next.Sub(asked); waited < 2*time.Second {
+				t.Errorf("%d: asked to wait for 2s, it waited for %v", code, waited)
 			}
-			next = time.Now()
-			r.influx.do(nil)
-			w.WriteHeader(http.StatusInternalServerError)
+			mu.Unlock()
 		})
-		r.statuses(0, 10)
-		r.stored(10)
-		mu.Lock()
-		if waited := next.Sub(asked); waited < 2*time.Second {
-			t.Errorf("%d: asked to wait for 2s, it waited for %v", code, waited)
-		}
-		mu.Unlock()
 	}
 }
 
@@ -263,10 +265,10 @@ func readLetters(t testing.TB, dir string) (all []letter) {
 	if err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)
 	}
-	for s := bufio.NewScanner(bytes.NewReader(b)); s.Scan(); {
+	for line := range bytes.Lines(b) {
 		var l letter
-		if err := json.Unmarshal(s.Bytes(), &l); err != nil {
-			t.Errorf("letter %q: %v", s.Bytes(), err)
+		if err := json.Unmarshal(line, &l); err != nil {
+			t.Errorf("letter %.200q: %v", line, err)
 		}
 		all = append(all, l)
 	}
@@ -310,7 +312,7 @@ func TestFault14Reset(t *testing.T) {
 	r := newRig(t)
 	metrics, _ := r.loader(r.config())
 	r.state(wire.Ready)
-	resets := 0
+	var resets atomic.Int32
 	r.influx.do(func(w http.ResponseWriter, req *http.Request) {
 		r.influx.store(req)
 		conn, _, err := w.(http.Hijacker).Hijack()
@@ -321,22 +323,22 @@ func TestFault14Reset(t *testing.T) {
 		_, _ = conn.Write([]byte("HTTP/1.1 204 No Con"))
 		_ = conn.(*net.TCPConn).SetLinger(0) // RST
 		_ = conn.Close()
-		if resets++; resets == 3 {
+		if resets.Add(1) == 3 {
 			r.influx.do(nil)
 		}
 	})
 	r.statuses(0, 50)
 	r.allIsWell(50)
 	r.page("loader", "hv", func(p Page) bool { return p.Duplicates == 0 })
-	if got := count(t, metrics, "write_errors_total", "0"); got != 3 {
-		t.Errorf("%v errors are counted", got)
+	if got, want := count(t, metrics, "write_errors_total", "0"), float64(resets.Load()); got != want {
+		t.Errorf("%v errors are counted, want %v", got, want)
 	}
 }
 
 // The spool cannot be written: nothing is acknowledged, the operator is told,
 // and it goes on by itself. (With a real full disk in e2e.)
 func TestFault15SpoolFull(t *testing.T) {
-	r := newRig(t)
+	r := newRigAlone(t)
 	disk := r.disk()
 	_, stop := r.loader(r.config())
 	r.state(wire.Ready)

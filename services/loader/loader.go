@@ -163,9 +163,10 @@ func newLoader(cfg *config, env *service.Env, db archive) (*loader, error) {
 	l.drain.failed = func(err error) { tell(partRead, problem("a part of the spool cannot be read", err)) }
 	l.storer = &storer{spool: sp, ledger: l.ledger, log: env.Log, metrics: l.metrics, tell: tell,
 		dead: newDeadLetters(env.DataDir, cfg.DeadLetterBytes), pending: slices.Clone(check.Pending), unsaved: true}
+	together := new(respite)
 	for i := range writes {
 		part := partInflux + strconv.Itoa(i)
-		l.storer.writers = append(l.storer.writers, &writer{archive: db, metrics: l.metrics, refused: l.refuse, tell: func(err error) {
+		l.storer.writers = append(l.storer.writers, &writer{archive: db, respite: together, metrics: l.metrics, refused: l.refuse, tell: func(err error) {
 			if err == nil {
 				tell(part, "")
 			} else {

@@ -78,7 +78,14 @@ type rig struct {
 	pages map[string]Page // of the ledger, by topic
 }
 
+// newRig is for a test that runs beside others: most of its time is waiting.
 func newRig(t *testing.T) *rig {
+	t.Parallel()
+	return newRigAlone(t)
+}
+
+// newRigAlone is for a test that lays a hand on the loaders of this process.
+func newRigAlone(t *testing.T) *rig {
 	r := &rig{
 		t: t, dir: t.TempDir(),
 		pages:  make(map[string]Page),
@@ -423,7 +430,7 @@ func TestInfluxComesLate(t *testing.T) {
 // What finds no room in memory stays with the broker, and comes when there is
 // room. QoS 0 has no such place.
 func TestNoRoom(t *testing.T) {
-	r := newRig(t)
+	r := newRigAlone(t)
 	cfg := r.config()
 	cfg.QueueMessages, cfg.BatchLines = 20, 5
 	disk := r.disk()
@@ -539,6 +546,7 @@ func TestBatches(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var got []int
+				var mu sync.Mutex
 				done := make(chan struct{})
 				cfg := testConfig(t, "")
 				cfg.BatchQuiet = 50 * time.Millisecond
@@ -547,6 +555,8 @@ func TestBatches(t *testing.T) {
 					if len(lines) == 0 {
 						return nil
 					}
+					mu.Lock()
+					defer mu.Unlock()
 					if got = append(got, bytes.Count(lines, []byte("\n"))); len(got) == len(tt.want) {
 						close(done)
 					}

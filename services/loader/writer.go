@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	influxdb2 "github.com/influxdata/influxdb-client-go/v2"
@@ -129,6 +130,41 @@ type writer struct {
 	metrics *metrics
 	refused func(b *batch, i int, reason error) // line i, which InfluxDB will never take
 	tell    func(err error)                     // how it stands: nil is well
+	respite *respite                            // shared by all who write; nil for one alone
+}
+
+// respite is how long InfluxDB has asked to be left alone.
+type respite struct {
+	mu    sync.Mutex
+	until time.Time
+}
+
+func (r *respite) ask(d time.Duration) {
+	if r == nil || d <= 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if t := time.Now().Add(d); t.After(r.until) {
+		r.until = t
+	}
+}
+
+func (r *respite) wait(ctx context.Context) error {
+	if r == nil {
+		return nil
+	}
+	for {
+		r.mu.Lock()
+		d := time.Until(r.until)
+		r.mu.Unlock()
+		if d <= 0 {
+			return nil
+		}
+		if err := pause(ctx, d); err != nil {
+			return err
+		}
+	}
 }
 
 // store returns when every line of the batch has been stored or refused, or
@@ -142,6 +178,9 @@ func (w *writer) part(ctx context.Context, b *batch, i, j int) error {
 	began := time.Now()
 	wait := firstRetry
 	for {
+		if err := w.respite.wait(ctx); err != nil {
+			return err
+		}
 		err := w.archive.Write(ctx, b.span(i, j))
 		code := statusOf(err)
 		switch {
@@ -165,7 +204,9 @@ func (w *writer) part(ctx context.Context, b *batch, i, j int) error {
 			w.tell(err)
 		}
 		wait = min(wait, longest(code))
-		if err := pause(ctx, max(jitter(wait), retryAfter(err))); err != nil {
+		asked := retryAfter(err)
+		w.respite.ask(asked)
+		if err := pause(ctx, max(jitter(wait), asked)); err != nil {
 			return err
 		}
 		wait = 2 * wait
