@@ -243,7 +243,7 @@ func TestReplayForServicesThatAreNewOrBack(t *testing.T) {
 		if !turn.replay { // then the one that is new is the only reason for one
 			l.Say(fmt.Sprintf("/service/new%d/state", i), `{"state":"ready","boot":"x"}`)
 		}
-		replays(t, l, mark, seq)
+		replays(t, l, mark, 1) // the oldest comes last
 		assert.Equal(t, before+int(seq), len(l.Heard("/hv/replay")), "one replay of all: %s", turn.say)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -196,9 +197,19 @@ func (d *Device) askReplay() {
 	}
 }
 
-// replayWindow is how many replayed statuses are on their way at a time, so
-// that live ones and acks pass between them.
-const replayWindow = 16
+// Replaying goes at a pace. Its messages share the broker's queue for the archive
+// with those of all others, and Mosquitto's default one overflows without a word.
+const (
+	replayWindow = 16 // replayed statuses on their way at a time, so that live ones and acks pass between them
+
+	// What the broker never confirmed is the reason for a replay: a backlog is
+	// to be there soon. Per second, and times the rate of the live ones.
+	backlogPace, backlogTimes = 50, 4
+
+	// What it did confirm is said again in case that it was forgotten, which is
+	// rare, and then it is the latest: at the pace of the live ones, backwards.
+	againPace, againTimes = 10, 1
+)
 
 // replayer sends what is kept on /replay whenever it is asked to.
 func (d *Device) replayer(ctx context.Context) {
@@ -214,21 +225,73 @@ func (d *Device) replayer(ctx context.Context) {
 		if len(todo) == 0 {
 			continue
 		}
-		d.env.Log.Info("replaying", "statuses", len(todo))
+		backlog, again := split(todo)
+		d.env.Log.Info("replaying", "statuses", len(todo), "of_them_never_confirmed", len(backlog))
 		free := make(chan struct{}, replayWindow)
-		for _, e := range todo {
-			select {
-			case free <- struct{}{}:
-			case <-ctx.Done():
-				return
-			}
-			d.Send(bus.Message{Topic: d.root.Replay(d.name), QoS: 1, Payload: e.payload}, func(err error) {
-				if err == nil {
-					d.confirm(e)
-					d.resent.Inc()
-				}
-				<-free
-			})
+		live := rate(todo)
+		if d.send(ctx, backlog, free, max(backlogPace, backlogTimes*live)) {
+			d.send(ctx, again, free, max(againPace, againTimes*live))
 		}
 	}
+}
+
+// split parts what was never confirmed from what was, the latest of it first.
+func split(todo []*entry) (backlog, again []*entry) {
+	for _, e := range todo {
+		if e.once {
+			again = append(again, e)
+		} else {
+			backlog = append(backlog, e)
+		}
+	}
+	slices.Reverse(again)
+	return backlog, again
+}
+
+// rate is how many statuses a second were made.
+func rate(entries []*entry) float64 {
+	n := len(entries)
+	took := entries[n-1].time.Sub(entries[0].time)
+	if n < 2 || took <= 0 {
+		return 0
+	}
+	return float64(n-1) / took.Seconds()
+}
+
+// send publishes statuses on /replay, so many a second. It returns false when
+// there is no use in going on: ctx or the connection has ended, or a new replay
+// was asked for, which has all of them again.
+func (d *Device) send(ctx context.Context, todo []*entry, free chan struct{}, pace float64) bool {
+	gap := time.Duration(float64(time.Second) / pace)
+	next := time.Now()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for _, e := range todo {
+		timer.Reset(time.Until(next))
+		next = next.Add(gap)
+		select {
+		case <-timer.C:
+		case <-d.replay:
+			d.askReplay()
+			return false
+		case <-ctx.Done():
+			return false
+		}
+		select {
+		case free <- struct{}{}:
+		case <-ctx.Done():
+			return false
+		}
+		if !d.Connected() {
+			return false // the next connection asks for a replay
+		}
+		d.Send(bus.Message{Topic: d.root.Replay(d.name), QoS: 1, Payload: e.payload}, func(err error) {
+			if err == nil {
+				d.confirm(e)
+				d.resent.Inc()
+			}
+			<-free
+		})
+	}
+	return true
 }

@@ -2,6 +2,7 @@ package device
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -85,4 +86,26 @@ func TestBacklogWaitsForTheArchive(t *testing.T) {
 	}
 	assert.Empty(t, b.again(now.Add(31*time.Second)))
 	assert.Zero(t, b.dropped)
+}
+
+// A replay begins with what was never confirmed, in order; what was goes
+// backwards, because a broker that was killed forgets the latest.
+func TestReplayOrder(t *testing.T) {
+	b := backlog{limit: time.Hour}
+	now := time.Now()
+	for seq := range uint64(6) {
+		now = now.Add(100 * time.Millisecond)
+		if e := b.add(now, seq+1, nil); seq < 3 {
+			e.confirm(now)
+		}
+	}
+	todo := b.again(now)
+	assert.InDelta(t, 10, rate(todo), 0.01, "statuses a second")
+	assert.Zero(t, rate(todo[:1]))
+	var got []uint64
+	backlog, again := split(todo)
+	for _, e := range slices.Concat(backlog, again) {
+		got = append(got, e.seq)
+	}
+	assert.Equal(t, []uint64{4, 5, 6, 3, 2, 1}, got)
 }

@@ -29,7 +29,7 @@ type config struct {
 	WriteTimeout time.Duration `env:"DCS_WRITE_TIMEOUT" envDefault:"10s" doc:"how long one write may take"`
 
 	QueueMessages int   `env:"DCS_QUEUE_MESSAGES" envDefault:"5000" doc:"messages that wait in memory for the disk; QoS 0 gets half of the room"`
-	QueueBytes    int64 `env:"DCS_QUEUE_BYTES" envDefault:"4000000" doc:"bytes of payload that wait in memory for the disk; QoS 0 gets half of the room"`
+	QueueBytes    int64 `env:"DCS_QUEUE_BYTES" envDefault:"2500000" doc:"bytes of payload that wait in memory for the disk; QoS 0 gets half of the room"`
 
 	SpoolBytes      int64 `env:"DCS_SPOOL_BYTES" envDefault:"10000000000" doc:"size of the spool on disk; when it is reached messages are left to the broker"`
 	DeadLetterBytes int64 `env:"DCS_DEAD_LETTER_BYTES" envDefault:"1000000000" doc:"size of the dead-letter file; past it what cannot be stored is lost, and counted"`

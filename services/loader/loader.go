@@ -92,7 +92,7 @@ var atStart func(*loader)
 // to core, a fifth of all. GOMEMLIMIT and GOMAXPROCS have the last word.
 func beFrugal(cfg *config) {
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(24<<20 + 2*cfg.QueueBytes + batches*2*int64(cfg.BatchBytes))
+		debug.SetMemoryLimit(12<<20 + 2*cfg.QueueBytes + batches*int64(cfg.BatchBytes))
 	}
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(1)

@@ -38,12 +38,12 @@ func (g *group) reset() {
 	g.records, g.acks, g.bytes = g.records[:0], g.acks[:0], 0
 }
 
-// How a group grows. While one is synced the next fills by itself, so that a
-// busy loader never waits; an idle one waits a little for company, because
-// each sync has its price.
+// How a group grows. While one is synced the next fills by itself. Else it waits
+// for company, because each sync has its price, until nothing came for a moment:
+// then a broker may have sent all that it lets be unconfirmed, and wait for us.
 const (
-	lingerStep  = 2 * time.Millisecond
-	lingerTime  = 10 * time.Millisecond
+	lingerStep  = 6 * time.Millisecond
+	lingerTime  = 50 * time.Millisecond
 	lingerBytes = 64 << 10
 )
 
