@@ -1,7 +1,10 @@
 package spool
 
 import (
+	"errors"
 	"io"
+	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -43,4 +46,42 @@ func TestReaderLetsGo(t *testing.T) {
 	mustAppend(t, s, "b")
 	next("b", nil)
 	next("", io.EOF)
+}
+
+// A disk with room for a segment's header and not for what is to follow it: no
+// file is left of each attempt.
+func TestFullDiskLeavesNoFiles(t *testing.T) {
+	s, _ := mustOpen(t, t.TempDir(), Options{})
+	mustAppend(t, s, "a")
+	files := func() int {
+		names, err := filepath.Glob(filepath.Join(s.dir, "*.seg"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(names)
+	}
+	sc := new(script)
+	s.breakable(sc)
+	_ = s.closeFile()
+	r := s.NewReader(0)
+	defer r.Close()
+	size := s.Size()
+	for range 5 {
+		*sc = script{writes: 1, write: func([]byte) (int, error) { return 10, syscall.ENOSPC }}
+		if err := s.Append(rec("b")); !errors.Is(err, syscall.ENOSPC) {
+			t.Fatal(err)
+		}
+		if b, err := r.Next(); err != io.EOF && string(b) != "a" {
+			t.Fatal(string(b), err)
+		}
+	}
+	if s.Size() != size || files() != 1 {
+		t.Errorf("%d bytes, before %d, in %d files", s.Size(), size, files())
+	}
+	*sc = script{}
+	mustAppend(t, s, "c")
+	wantBodies(t, readFrom(t, s, 0), "a", "c")
+	s.Close()
+	s, _ = mustOpen(t, s.dir, Options{})
+	wantBodies(t, readFrom(t, s, 0), "a", "c")
 }

@@ -271,6 +271,9 @@ func (s *Spool) Append(records []byte) error {
 		// cut to what was confirmed, and not written to again.
 		_ = s.file.Truncate(size)
 		_ = s.closeFile()
+		if size == segmentHeader {
+			s.drop()
+		}
 		return fmt.Errorf("spool: %w", err)
 	}
 	s.mu.Lock()
@@ -281,6 +284,18 @@ func (s *Spool) Append(records []byte) error {
 	close(s.grown)
 	s.grown = make(chan struct{})
 	return nil
+}
+
+// drop takes away the last segment, in which nothing was confirmed: a disk that
+// is full for a day must not fill with empty files as well.
+func (s *Spool) drop() {
+	s.mu.Lock()
+	n := len(s.segments) - 1
+	g := s.segments[n]
+	s.segments = s.segments[:n:n]
+	s.bytes -= g.size
+	s.mu.Unlock()
+	_ = os.Remove(s.name(g.base)) // the next one has another name in any case
 }
 
 // closeFile ends the writing of a segment.
