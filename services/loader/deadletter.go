@@ -80,7 +80,7 @@ func (d *deadLetters) write(letters []byte) (kept bool, err error) {
 }
 
 func (d *deadLetters) open() error {
-	f, err := os.OpenFile(d.name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+	f, err := os.OpenFile(d.name, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o640)
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,18 @@ func (d *deadLetters) open() error {
 		return err
 	}
 	d.file, d.size = f, info.Size()
-	return nil
+	last := []byte{'\n'}
+	if d.size > 0 {
+		_, err = f.ReadAt(last, d.size-1)
+	}
+	if err == nil && last[0] != '\n' { // a line that was cut off must not spoil the next
+		_, err = f.WriteString("\n")
+		d.size++
+	}
+	if err != nil {
+		d.close()
+	}
+	return err
 }
 
 func (d *deadLetters) close() {

@@ -25,6 +25,7 @@ type shelf struct {
 	takes  time.Duration  // for each write
 	points map[string]int // series and time → how often it was stored
 	stored int            // lines
+	seen   func(line string)
 	change chan struct{}
 }
 
@@ -55,12 +56,17 @@ func (s *shelf) Write(ctx context.Context, lines []byte) error {
 	for line := range strings.Lines(string(lines)) {
 		key, _, when := cutLine(strings.TrimSpace(line))
 		s.points[key+" "+when]++
+		if s.seen != nil {
+			s.seen(line)
+		}
 		s.stored++
 	}
 	close(s.change)
 	s.change = make(chan struct{})
 	return nil
 }
+
+func (s *shelf) explain(err error) string { return err.Error() }
 
 func (s *shelf) be(away bool) {
 	s.mu.Lock()
@@ -185,7 +191,7 @@ func (s *shelf) count(series string) (n int) {
 func TestFault09InfluxAwayForHours(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOutage(t)
-		l := openLoader(t, o.cfg, t.TempDir(), o.shelf.Write)
+		l := openLoader(t, o.cfg, t.TempDir(), o.shelf)
 		runLoader(t, l)
 		o.say(l, 100)
 		o.shelf.wait(t, "the first ones", func() bool { return o.shelf.count("hv,") == 400 })
@@ -231,7 +237,7 @@ func heap() int64 {
 func TestFault09AwayAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOutage(t)
-		l := openLoader(t, o.cfg, t.TempDir(), o.shelf.Write)
+		l := openLoader(t, o.cfg, t.TempDir(), o.shelf)
 		runLoader(t, l)
 		o.shelf.be(true)
 		o.hours(l, 30, 400)
@@ -257,7 +263,7 @@ func TestFault09KilledWhileDraining(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOutage(t)
 		dir := t.TempDir()
-		l := openLoader(t, o.cfg, dir, o.shelf.Write)
+		l := openLoader(t, o.cfg, dir, o.shelf)
 		stop := runLoader(t, l)
 		o.shelf.be(true)
 		o.hours(l, 60, 400)
@@ -279,7 +285,7 @@ func TestFault09KilledWhileDraining(t *testing.T) {
 			stop()
 			o.shelf.be(false)
 			dir = image
-			l = openLoader(t, o.cfg, dir, o.shelf.Write)
+			l = openLoader(t, o.cfg, dir, o.shelf)
 			stop = runLoader(t, l)
 		}
 		o.complete(l, false)
@@ -319,7 +325,7 @@ func TestFault21ClockSet(t *testing.T) {
 			}
 			prefill(t, dir, all)
 			s := newShelf()
-			l := startLoader(t, testConfig(t, ""), dir, s.Write)
+			l := startLoader(t, testConfig(t, ""), dir, s)
 			began := time.Now()
 			s.wait(t, "what is there", func() bool { return s.count("hv,") == 40 })
 			if took := time.Since(began); took > 200*time.Millisecond {
@@ -361,7 +367,7 @@ func TestFault29TooMuch(t *testing.T) {
 		cfg := testConfig(t, "")
 		cfg.QueueMessages = 300
 		s := newShelf()
-		l := openLoader(t, cfg, t.TempDir(), s.Write)
+		l := openLoader(t, cfg, t.TempDir(), s)
 		l.keeper.spool = slowDisk{l.keeper.spool, 100 * time.Millisecond} // a group of 300 at most: 3000 a second
 		runLoader(t, l)
 		settled := make(chan struct{}, 100)
@@ -431,7 +437,7 @@ func TestLargeDeadLetters(t *testing.T) {
 			all = append(all, message{Message: bus.Message{Topic: "/cam/status", QoS: 1, Payload: []byte(strings.Repeat("\xff", 500_000))}, arrived: int64(i + 1)})
 		}
 		prefill(t, dir, all)
-		l := openLoader(t, testConfig(t, ""), dir, newShelf().Write)
+		l := openLoader(t, testConfig(t, ""), dir, newShelf())
 		largest := 0
 		unread := l.drain.unread
 		l.drain.unread = func(b *batch, m *message, err error) {

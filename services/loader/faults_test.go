@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"trackerdcs/pkg/bus"
 	"trackerdcs/pkg/wire"
 )
 
@@ -505,5 +507,62 @@ func TestFormerRoot(t *testing.T) {
 	r.stored(2)
 	if got := count(t, metrics, "messages_total", "unknown"); got != 0 {
 		t.Errorf("%v foreign messages", got)
+	}
+}
+
+// One bad line in a batch of 5000: the others are stored, and it is in the
+// dead-letter file with all that is known of it, in the metrics, in a note in the
+// archive, and in the ledger.
+func TestFault12BadLine(t *testing.T) {
+	f := newFakeInflux(t)
+	f.do(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if bytes.Contains(body, []byte("vmon=1234.5,")) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = w.Write([]byte(`{"code":"invalid","message":"field type conflict"}`))
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		f.store(r)
+		w.WriteHeader(http.StatusNoContent)
+	})
+	cfg := testConfig(t, f.URL)
+	db := newInflux(cfg)
+	defer db.Close()
+	dir := t.TempDir()
+	var all []message
+	for seq := 1; seq <= 5000; seq++ {
+		all = append(all, message{Message: bus.Message{Topic: "/hv/status", QoS: 1, Payload: []byte(statusOfHV(seq))}, arrived: noon.UnixNano() + int64(seq)})
+	}
+	prefill(t, dir, all)
+	l := startLoader(t, cfg, dir, db)
+	f.wait("the others", func() bool { return len(f.series("hv,number=0")) == 4999 })
+	eventually(t, func() bool { return len(readLetters(t, dir)) > 0 }, func() string { return "a letter" })
+	letters := readLetters(t, dir)
+	if len(letters) != 1 {
+		t.Fatalf("%d letters", len(letters))
+	}
+	x := letters[0]
+	if x.Topic != "/hv/status" || x.Payload != statusOfHV(1234) || !strings.Contains(x.Reason, "field type conflict") ||
+		!strings.HasPrefix(x.Line, "hv,number=0 vmon=1234.5,") || x.QoS != 1 || x.Time != stamp(noon.UnixNano()+1234) {
+		t.Errorf("%+v", x)
+	}
+	l.queue.put(bus.Message{Topic: "/lv/status", QoS: 1, Payload: []byte(statusOfHV(1))}) // the note goes with what comes next
+	f.wait("a note", func() bool { return f.has("service,device=hv,record=dead_letter,service=loader ") })
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for key, fields := range f.points {
+		if strings.Contains(key, "record=dead_letter") && !(strings.Contains(fields, `topic="/hv/status"`) &&
+			strings.Contains(fields, "field type conflict") && strings.HasSuffix(fields, `boot="b",seq=1234`)) {
+			t.Errorf("the note says %s", fields)
+		}
+	}
+	if n := len(f.tried); n > 40 {
+		t.Errorf("%d writes", n)
+	}
+	p := pageOf(t, l.ledger, "hv")
+	if p.Refused != 1 || p.Missing != 1 || p.Seen != 4999 {
+		t.Errorf("%+v", p)
 	}
 }

@@ -155,10 +155,23 @@ func (a *account) boot(name string) *boot {
 	b.Seen.Limit(maxSpans)
 	a.Boots = append(a.Boots, b)
 	if len(a.Boots) > maxBoots {
-		a.Earlier.add(a.Boots[0])
-		a.Boots = slices.Delete(a.Boots, 0, 1)
+		i := a.oldest()
+		a.Earlier.add(a.Boots[i])
+		a.Boots = slices.Delete(a.Boots, i, i+1)
 	}
 	return b
+}
+
+// oldest is the boot, but for the last, that was silent for longest: while a
+// backlog drains beside what comes, that is not the one seen first.
+func (a *account) oldest() (oldest int) {
+	least := int64(math.MaxInt64)
+	for i, b := range a.Boots[:len(a.Boots)-1] {
+		if _, t, _ := b.Seen.Last(); t < least {
+			oldest, least = i, t
+		}
+	}
+	return oldest
 }
 
 func (t *totals) add(b *boot) {

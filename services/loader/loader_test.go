@@ -551,7 +551,7 @@ func TestBatches(t *testing.T) {
 				cfg := testConfig(t, "")
 				cfg.BatchQuiet = 50 * time.Millisecond
 				tt.set(cfg)
-				l := startLoader(t, cfg, t.TempDir(), func(_ context.Context, lines []byte) error {
+				l := startLoader(t, cfg, t.TempDir(), archiveFunc(func(_ context.Context, lines []byte) error {
 					if len(lines) == 0 {
 						return nil
 					}
@@ -561,7 +561,7 @@ func TestBatches(t *testing.T) {
 						close(done)
 					}
 					return nil
-				})
+				}))
 				for i := range tt.count {
 					if i > 0 {
 						time.Sleep(tt.every)
@@ -578,7 +578,7 @@ func TestBatches(t *testing.T) {
 }
 
 // startLoader runs a loader without a bus until the test ends.
-func startLoader(t *testing.T, cfg *config, dir string, db archiveFunc) *loader {
+func startLoader(t *testing.T, cfg *config, dir string, db archive) *loader {
 	t.Helper()
 	l := openLoader(t, cfg, dir, db)
 	runLoader(t, l)
@@ -586,7 +586,7 @@ func startLoader(t *testing.T, cfg *config, dir string, db archiveFunc) *loader 
 }
 
 // openLoader makes a loader without a bus.
-func openLoader(t *testing.T, cfg *config, dir string, db archiveFunc) *loader {
+func openLoader(t *testing.T, cfg *config, dir string, db archive) *loader {
 	t.Helper()
 	env := &service.Env{Name: "loader", DataDir: dir, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	l, err := newLoader(cfg, env, db)
@@ -623,13 +623,13 @@ func TestProbes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		var probes []time.Duration
-		startLoader(t, testConfig(t, ""), t.TempDir(), func(_ context.Context, lines []byte) error {
+		startLoader(t, testConfig(t, ""), t.TempDir(), archiveFunc(func(_ context.Context, lines []byte) error {
 			if len(lines) > 0 {
 				t.Errorf("lines out of nothing: %q", lines)
 			}
 			probes = append(probes, time.Since(began))
 			return nil
-		})
+		}))
 		time.Sleep(3*probeEvery + time.Second)
 		synctest.Wait()
 		if want := []time.Duration{0, probeEvery, 2 * probeEvery, 3 * probeEvery}; !slices.Equal(probes, want) {

@@ -33,11 +33,13 @@ type storer struct {
 	tell    func(part, problem string)
 	stored  func() // between InfluxDB's answer and the checkpoint; a test's
 
-	mu      sync.Mutex // of all that follows
+	burying sync.Mutex // of the dead letters; held however long they take
 	dead    *deadLetters
+	full    bool // their file
+
+	mu      sync.Mutex // of all that follows
 	pending spool.Ranges
 	unsaved bool
-	full    bool // the dead-letter file
 }
 
 // run stores what comes in until in is closed, or gives it back once ctx has
@@ -100,11 +102,11 @@ func (s *storer) store(ctx context.Context, w *writer, b *batch) {
 	if b.len() > 0 && w.store(ctx, b) != nil {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if len(b.dead) > 0 && !s.bury(ctx, b) {
 		return
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.stored != nil {
 		s.stored()
 	}
@@ -117,6 +119,8 @@ func (s *storer) store(ctx context.Context, w *writer, b *batch) {
 // bury writes dead letters, however long it takes: a message is only done with
 // when it is somewhere.
 func (s *storer) bury(ctx context.Context, b *batch) bool {
+	s.burying.Lock()
+	defer s.burying.Unlock()
 	for failed := false; ; failed = true {
 		kept, err := s.dead.write(b.dead)
 		switch {
