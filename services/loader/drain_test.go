@@ -235,6 +235,7 @@ func heap() int64 {
 
 // InfluxDB goes away again while the backlog drains, twice.
 func TestFault09AwayAgain(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		o := newOutage(t)
 		l := openLoader(t, o.cfg, t.TempDir(), o.shelf)
@@ -260,6 +261,7 @@ func TestFault09AwayAgain(t *testing.T) {
 // Killed while the backlog drains, at any moment: the next one goes on, and
 // nothing is missing.
 func TestFault09KilledWhileDraining(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		o := newOutage(t)
 		dir := t.TempDir()
@@ -430,6 +432,7 @@ func (d slowDisk) Append(b []byte) error {
 // Large messages that cannot be read are put aside a few at a time: a batch is
 // bounded in what it holds of them, too.
 func TestLargeDeadLetters(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		var all []message

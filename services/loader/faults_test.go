@@ -201,6 +201,26 @@ func TestFault06And08BrokerForgets(t *testing.T) {
 	r.page("loader", "hv", func(p Page) bool { return p.Duplicates == 10 })
 }
 
+// A broker that comes back empty is told the ledger's pages anew, and so is one
+// that was away when they changed: nobody says anything more of the device.
+func TestFault08LedgerIsSaidAgain(t *testing.T) {
+	r := newRig(t)
+	r.loader(r.config())
+	r.state(wire.Ready)
+	r.statuses(1, 11)
+	r.page("loader", "hv", func(p Page) bool { return p.Seen == 10 })
+	r.broker.Stop()
+	if err := os.RemoveAll(r.brokerDir); err != nil {
+		t.Fatal(err)
+	}
+	r.mu.Lock()
+	clear(r.pages)
+	r.mu.Unlock()
+	r.broker.Start()
+	<-r.connected
+	r.page("loader", "hv", func(p Page) bool { return p.Seen == 10 })
+}
+
 // InfluxDB takes requests and never answers.
 func TestFault10InfluxHangs(t *testing.T) {
 	r := newRig(t)

@@ -246,6 +246,16 @@ func (l *ledger) pages(now time.Time, all bool) []Page {
 	return out
 }
 
+// sayAgain makes all pages as good as changed: a broker may have lost them, and
+// what was said without one was heard by nobody.
+func (l *ledger) sayAgain() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range l.devices {
+		a.changed = true
+	}
+}
+
 func (a *account) page(name string, now time.Time) Page {
 	p := Page{
 		Time: now.UTC().Format(time.RFC3339Nano), Device: name, Boots: len(a.Boots),

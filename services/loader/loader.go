@@ -65,6 +65,7 @@ func run(ctx context.Context, env *service.Env, cfg *config) error {
 	l.standing.set = member.Set
 	l.keeper.again = func() { member.Hold(0, "asking the broker for messages that are not acknowledged") }
 	l.publish = func(m bus.Message) { member.Send(m, nil) }
+	member.OnConnect(l.ledger.sayAgain)
 	if atStart != nil {
 		atStart(l)
 	}
