@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -37,8 +38,17 @@ const beLoader = "DCS_TEST_BE_LOADER"
 // is in InfluxDB and the checkpoint does not know it.
 const dieAt = "DCS_TEST_DIE_AT"
 
+// frugal are the settings that keep the loader, and not its tests, to one core
+// and little memory.
+var frugal = []string{"GOMAXPROCS", "GOMEMLIMIT"}
+
 func TestMain(m *testing.M) {
 	pagesEvery = 20 * time.Millisecond
+	for _, name := range frugal {
+		if os.Getenv(beLoader) == "" && os.Getenv(name) == "" {
+			_ = os.Setenv(name, map[string]string{"GOMAXPROCS": fmt.Sprint(runtime.GOMAXPROCS(0)), "GOMEMLIMIT": "off"}[name])
+		}
+	}
 	if os.Getenv(beLoader) != "" {
 		var point string
 		var n int
@@ -159,6 +169,9 @@ func (r *rig) process(environ ...string) *exec.Cmd {
 	r.t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), beLoader+"=1", "DCS_BROKER="+r.broker.URL(), "DCS_INFLUX_URL="+r.influx.URL, "DCS_DATA_DIR="+r.dir)
+	for _, name := range frugal {
+		cmd.Env = append(cmd.Env, name+"=")
+	}
 	cmd.Env = append(cmd.Env, environ...)
 	cmd.Stdout, cmd.Stderr = r.t.Output(), r.t.Output()
 	if err := cmd.Start(); err != nil {
