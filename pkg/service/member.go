@@ -242,9 +242,13 @@ func (m *Member) watch(msg bus.Message) {
 	if m.isEcho(msg.Payload) {
 		return
 	}
-	alive := s.Boot != "" && s.Boot != m.state.Boot && s.State != wire.Lost && s.State != wire.Stopped
-	if back := m.stood != 0 && m.dials > m.stood; back && msg.Retained && alive {
-		m.env.Log.Warn("another program with this name has taken our place on the bus", "other_boot", s.Boot)
+	other := s.Boot != "" && s.Boot != m.state.Boot
+	alive := other && s.State != wire.Lost && s.State != wire.Stopped
+	back := m.stood != 0 && m.dials > m.stood
+	if back && msg.Retained && other {
+		m.env.Log.Warn("another program with this name has taken our place on the bus", "other_boot", s.Boot, "its_state", s.State)
+	}
+	if back && msg.Retained && alive {
 		if m.takenOver(time.Now()) {
 			m.env.Log.Error("another program with this name is on the bus: end one of the two or rename it", "other_boot", s.Boot)
 			m.giveWay()
