@@ -173,6 +173,7 @@ func TestFault20SecondLoaderWithTheSameName(t *testing.T) {
 	t.Parallel()
 	s := startStack(t)
 	first := s.startLoader()
+	w := s.watch(loaderState)
 	f := s.send("twin", 10, 100*time.Millisecond)
 	lasts(t, time.Second)
 	second := s.loader("loader", s.dir+"/second")
@@ -180,6 +181,7 @@ func TestFault20SecondLoaderWithTheSameName(t *testing.T) {
 	const window = 70 * time.Second
 	lasts(t, 15*time.Second)
 	early := s.connected("dcs-loader")
+	w.await(time.Second, 0, loaderState, wire.Stopped, "another program has the name loader")
 	lasts(t, window-15*time.Second)
 	all := s.connected("dcs-loader")
 	t.Logf("connections with the id dcs-loader: %d in the first 15 s, %d in %v", early, all, window)
