@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -394,4 +395,35 @@ func TestProbe(t *testing.T) {
 	if err := writeOnce(t, testConfig(t, stranger.URL), ""); err == nil {
 		t.Error("a stranger passes for InfluxDB")
 	}
+}
+
+// What InfluxDB asks of one writer holds for all.
+func TestRetryAfterHoldsForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		var mu sync.Mutex
+		var at []time.Duration
+		a := archiveFunc(func(context.Context, []byte) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if at = append(at, time.Since(began)); len(at) == 1 {
+				return answered(503, "Retry-After", "42")
+			}
+			return nil
+		})
+		first, _ := newWriter(t, a)
+		second, _ := newWriter(t, a)
+		first.respite = new(respite)
+		second.respite = first.respite
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = first.store(t.Context(), batchOf(1)) })
+		wg.Go(func() {
+			time.Sleep(time.Second)
+			_ = second.store(t.Context(), batchOf(1))
+		})
+		wg.Wait()
+		if len(at) != 3 || at[1] < 42*time.Second {
+			t.Errorf("written after %v", at)
+		}
+	})
 }
