@@ -7,7 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -75,6 +75,8 @@ type group struct {
 	v2  bool
 }
 
+var groups atomic.Int32
+
 func newGroup(t *testing.T, controller string) group {
 	t.Helper()
 	const base = "/sys/fs/cgroup"
@@ -83,7 +85,7 @@ func newGroup(t *testing.T, controller string) group {
 		g.v2, g.dir = true, base
 		require.NoError(t, os.WriteFile(filepath.Join(base, "cgroup.subtree_control"), []byte("+"+controller), 0o600))
 	}
-	g.dir = filepath.Join(g.dir, fmt.Sprintf("trackerdcs-e2e-%d-%s", os.Getpid(), strings.ToLower(t.Name())))
+	g.dir = filepath.Join(g.dir, fmt.Sprintf("trackerdcs-e2e-%d-%d", os.Getpid(), groups.Add(1)))
 	require.NoError(t, os.Mkdir(g.dir, 0o750))
 	t.Cleanup(func() {
 		within(t, patience, "the group is empty", func() bool { return os.Remove(g.dir) == nil })
