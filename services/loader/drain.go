@@ -277,6 +277,8 @@ func (d *drain) drainPast(ctx context.Context) bool {
 		d.backlog = d.backlog[1:]
 		if len(d.backlog) > 0 {
 			d.past.reader.Seek(d.backlog[0].From)
+		} else {
+			d.past.reader.Close() // or the disk keeps its segment after it is removed
 		}
 	}
 	return true
