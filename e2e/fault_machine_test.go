@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -55,17 +56,35 @@ func (d disk) free() int {
 // empty takes away what fill has put there.
 func (d disk) empty() { require.NoError(d.t, os.Remove(d.filler())) }
 
-// spooled is how many bytes the segments in a loader's data folder have.
-func spooled(t *testing.T, dir string) (bytes int64) {
+// segments are the files of the spool in a loader's data folder, in order.
+func segments(t *testing.T, dir string) []string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "spool", "*.seg"))
 	require.NoError(t, err)
-	for _, f := range files {
+	return files
+}
+
+// spooled is how many bytes they have.
+func spooled(t *testing.T, dir string) (bytes int64) {
+	t.Helper()
+	for _, f := range segments(t, dir) {
 		if info, err := os.Stat(f); err == nil { // it may have gone by now
 			bytes += info.Size()
 		}
 	}
 	return bytes
+}
+
+// heldSegments are those that a process has open although they are deleted:
+// their room on the disk is not free yet.
+func heldSegments(pid int) (names []string) {
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	for _, f := range files {
+		if name, err := os.Readlink(f); err == nil && strings.HasSuffix(name, ".seg (deleted)") {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // group is a control group, of version 1 or 2. It needs root.
