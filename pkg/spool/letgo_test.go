@@ -18,7 +18,7 @@ func TestReaderLetsGo(t *testing.T) {
 	defer r.Close()
 	next := func(want string, wantErr error) {
 		t.Helper()
-		if b, err := r.Next(); string(b) != want || err != wantErr {
+		if b, err := r.Next(); string(b) != want || !errors.Is(err, wantErr) {
 			t.Fatalf("%q, %v; not %q, %v", b, err, want, wantErr)
 		}
 	}
@@ -71,7 +71,7 @@ func TestFullDiskLeavesNoFiles(t *testing.T) {
 		if err := s.Append(rec("b")); !errors.Is(err, syscall.ENOSPC) {
 			t.Fatal(err)
 		}
-		if b, err := r.Next(); err != io.EOF && string(b) != "a" {
+		if b, err := r.Next(); !errors.Is(err, io.EOF) && string(b) != "a" {
 			t.Fatal(string(b), err)
 		}
 	}
