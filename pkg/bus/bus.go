@@ -70,9 +70,10 @@ type Options struct {
 	PasswordFile string
 	CAFile       string
 	ClientID     string
-	Persistent   bool     // keep the session while away; else what comes then is dropped
-	ManualAck    bool     // messages are confirmed by Message.Ack
-	Will         *Message // published by the broker when the connection is lost
+	Persistent   bool          // keep the session while away; else what comes then is dropped
+	ManualAck    bool          // messages are confirmed by Message.Ack
+	Gather       time.Duration // wait this long for more when little was there to read: fewer, larger reads cost less
+	Will         *Message      // published by the broker when the connection is lost
 	Log          *slog.Logger
 }
 

@@ -102,7 +102,7 @@ func (n *connection) open(ctx context.Context, c *Client) (net.Conn, error) {
 		if err := n.own(conn); err != nil {
 			return nil, err
 		}
-		return newLink(conn, n.end), nil
+		return newLink(conn, n.end, c.opts.Gather), nil
 	}
 	conn, err := c.dialTCP(ctx, "tcp", u.Host)
 	if err != nil {
@@ -119,7 +119,7 @@ func (n *connection) open(ctx context.Context, c *Client) (net.Conn, error) {
 		}
 		conn = secured
 	}
-	return newLink(conn, n.end), nil
+	return newLink(conn, n.end, c.opts.Gather), nil
 }
 
 // Why a connection ended.
@@ -136,6 +136,8 @@ type link struct {
 	end func(error)
 	in  *bufio.Reader // paho reads byte by byte
 
+	gather time.Duration // how long to wait for more when little was there to read
+
 	out   sync.Mutex  // paho writes its pings past its queue
 	acks  []byte      // PUBACKs that wait
 	flush *time.Timer // writes them
@@ -144,8 +146,8 @@ type link struct {
 // readBuffer is read from the network at once.
 const readBuffer = 32 << 10
 
-func newLink(conn net.Conn, end func(error)) *link {
-	l := &link{Conn: conn, end: end}
+func newLink(conn net.Conn, end func(error), gather time.Duration) *link {
+	l := &link{Conn: conn, end: end, gather: gather}
 	l.in = bufio.NewReaderSize(listener{l}, readBuffer)
 	l.flush = time.AfterFunc(time.Hour, l.flushAcks)
 	l.flush.Stop()
@@ -168,6 +170,8 @@ func (l listener) Read(b []byte) (int, error) {
 		l.end(errSilent)
 	case err != nil:
 		l.end(err)
+	case l.gather > 0 && n < len(b):
+		time.Sleep(l.gather) // there was no more
 	}
 	return n, err
 }

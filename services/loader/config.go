@@ -25,7 +25,7 @@ type config struct {
 	BatchLines   int           `env:"DCS_BATCH_LINES" envDefault:"5000" doc:"a batch is written when it has this many lines …"`
 	BatchBytes   int           `env:"DCS_BATCH_BYTES" envDefault:"1000000" doc:"… or this many bytes …"`
 	BatchAge     time.Duration `env:"DCS_BATCH_AGE" envDefault:"1s" doc:"… or is this old …"`
-	BatchQuiet   time.Duration `env:"DCS_BATCH_QUIET" envDefault:"50ms" doc:"… or when nothing more came for this long"`
+	BatchQuiet   time.Duration `env:"DCS_BATCH_QUIET" envDefault:"200ms" doc:"… or when nothing more came for this long"`
 	WriteTimeout time.Duration `env:"DCS_WRITE_TIMEOUT" envDefault:"10s" doc:"how long one write may take"`
 
 	QueueMessages int   `env:"DCS_QUEUE_MESSAGES" envDefault:"5000" doc:"messages that wait in memory for the disk; QoS 0 gets half of the room"`

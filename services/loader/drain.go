@@ -289,7 +289,8 @@ func (d *drain) drainPast(ctx context.Context) bool {
 func (d *drain) wait(ctx context.Context, grown <-chan struct{}) {
 	t := probeEvery
 	if b := d.live.batch; b != nil && !b.empty() {
-		t = min(d.cfg.BatchQuiet, max(time.Until(d.live.began.Add(d.cfg.BatchAge)), 0)) + time.Millisecond
+		quiet := d.cfg.BatchQuiet - time.Since(time.Unix(0, d.live.arrived))
+		t = max(0, min(quiet, d.cfg.BatchQuiet, time.Until(d.live.began.Add(d.cfg.BatchAge))))
 	} else if !d.live.retry.IsZero() || !d.past.retry.IsZero() {
 		t = spoolRetry
 	}

@@ -39,6 +39,7 @@ func (k *keeper) run(ctx context.Context) {
 		if !k.write(ctx, g) {
 			return
 		}
+		k.queue.synced()
 		if k.synced != nil {
 			k.synced()
 		}

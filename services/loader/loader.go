@@ -36,6 +36,10 @@ const (
 	// accountEvery is how far apart the ledger's pages are in the archive.
 	accountEvery = time.Minute
 
+	// gather is in what steps the bus is read: a message at a time, waking up
+	// costs several times what is done with it.
+	gather = 10 * time.Millisecond
+
 	// batches are in use at a time: one grows of what comes, one of the backlog,
 	// one waits, the others are being stored.
 	batches = 3 + writes
@@ -51,6 +55,7 @@ func run(ctx context.Context, env *service.Env, cfg *config) error {
 	beFrugal(cfg)
 	opts := cfg.Options("dcs-" + env.Name)
 	opts.Persistent, opts.ManualAck = true, true
+	opts.Gather = 5 * time.Millisecond
 	member, err := env.Join(opts, cfg.Root.ServiceState(env.Name))
 	if err != nil {
 		return err

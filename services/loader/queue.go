@@ -42,8 +42,8 @@ func (g *group) reset() {
 // for company, because each sync has its price, until nothing came for a moment:
 // then a broker may have sent all that it lets be unconfirmed, and wait for us.
 const (
-	lingerStep  = 6 * time.Millisecond
-	lingerTime  = 50 * time.Millisecond
+	lingerStep  = 12 * time.Millisecond // more than gather
+	lingerTime  = 100 * time.Millisecond
 	lingerBytes = 64 << 10
 )
 
@@ -77,6 +77,8 @@ type queue struct {
 	dropped  uint64
 	deferred uint64
 	owed     bool // something was let go: there is no order to keep, and no use in waiting
+
+	window int // how many the broker seems to let be unconfirmed; 0: not known. It is the taker's
 }
 
 func newQueue(messages int, bytes int64) *queue {
@@ -158,8 +160,8 @@ func (q *queue) add(m *message) {
 // nil when ctx has ended and there are none. The group goes back with done.
 func (q *queue) take(ctx context.Context) *group {
 	for {
-		if n := q.waiting(); n > 0 {
-			q.linger(ctx, n)
+		if n, _ := q.waiting(); n > 0 {
+			q.linger(ctx)
 			q.mu.Lock()
 			g := q.group
 			q.group, q.spare = q.spare, nil
@@ -169,29 +171,40 @@ func (q *queue) take(ctx context.Context) *group {
 		select {
 		case <-q.filled:
 		case <-ctx.Done():
-			if q.waiting() == 0 {
+			if n, _ := q.waiting(); n == 0 {
 				return nil
 			}
 		}
 	}
 }
 
-func (q *queue) waiting() int {
+// waiting is what the next group has.
+func (q *queue) waiting() (messages, bytes int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.group.records)
+	return len(q.group.acks), len(q.group.records)
 }
 
 // linger waits for more, as long as more comes.
-func (q *queue) linger(ctx context.Context, n int) {
-	for began := time.Now(); n < lingerBytes && time.Since(began) < lingerTime; {
-		if pause(ctx, lingerStep) != nil {
+func (q *queue) linger(ctx context.Context) {
+	n, bytes := q.waiting()
+	for began := time.Now(); bytes < lingerBytes && time.Since(began) < lingerTime; {
+		if q.window > 0 && n >= q.window || pause(ctx, lingerStep) != nil {
 			return
 		}
 		before := n
-		if n = q.waiting(); n == before {
+		if n, bytes = q.waiting(); n == before {
+			q.window = n
 			return
 		}
+	}
+}
+
+// synced is called before the messages of a group are acknowledged. If others
+// have come meanwhile it was no window that ended the group.
+func (q *queue) synced() {
+	if n, _ := q.waiting(); n > 0 {
+		q.window = 0
 	}
 }
 
