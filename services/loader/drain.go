@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -45,14 +46,14 @@ type drain struct {
 
 // cursor is one place where the spool is read, and the batch that grows there.
 type cursor struct {
-	reader  *spool.Reader
-	encoder *encoder
-	topics  names
-	batch   *batch
-	began   time.Time // when the batch got its first message
-	arrived int64     // of the last message
-	failed  bool      // the spool could not be read there
-	retry   time.Time
+	reader   *spool.Reader
+	encoder  *encoder
+	topics   names
+	batch    *batch
+	began    time.Time // when the batch got its first message
+	arrived  int64     // of the last message
+	failures int       // attempts to read the spool there that failed, one after the other
+	retry    time.Time
 }
 
 func (c *cursor) close() { c.reader.Close() }
@@ -97,6 +98,11 @@ func (d *drain) run(ctx context.Context) {
 		if live {
 			continue // there is more to read
 		}
+		if b := d.live.batch; b != nil && b.empty() {
+			if d.own(b); !b.empty() {
+				continue // it is due
+			}
+		}
 		d.wait(ctx, grown)
 	}
 }
@@ -107,7 +113,12 @@ func (d *drain) fillLive() bool {
 	if !time.Now().After(c.retry) {
 		return false
 	}
-	return d.fill(c, spool.Forever)
+	more := d.fill(c, spool.Forever)
+	if c.failures > 1 && c.batch.empty() {
+		d.leaveBehind() // what comes now may be readable
+		c.failures, c.retry = 0, time.Time{}
+	}
+	return more
 }
 
 // fill reads up to a batch, or up to a position. It reports whether there is
@@ -153,7 +164,8 @@ func (d *drain) read(c *cursor) bool {
 		b.to = c.reader.Pos()
 		return true
 	case err != nil:
-		c.failed, c.retry = true, time.Now().Add(spoolRetry)
+		c.failures++
+		c.retry = time.Now().Add(spoolRetry)
 		d.failed(err)
 		return false
 	}
@@ -180,8 +192,8 @@ func (d *drain) read(c *cursor) bool {
 
 // mended says, once, that the spool can be read again.
 func (d *drain) mended(c *cursor) {
-	if c.failed {
-		c.failed = false
+	if c.failures > 0 {
+		c.failures = 0
 		d.failed(nil)
 	}
 }
@@ -254,6 +266,7 @@ func (d *drain) leaveBehind() {
 // joinClosest makes one of the two ranges with the least between them. The
 // first is left alone: it is being read.
 func joinClosest(r []spool.Range) []spool.Range {
+	slices.SortFunc(r[1:], func(a, b spool.Range) int { return cmp.Compare(a.From, b.From) })
 	best := 2
 	for i := 3; i < len(r); i++ {
 		if r[i].From-r[i-1].To < r[best].From-r[best-1].To {
@@ -271,9 +284,15 @@ func (d *drain) drainPast(ctx context.Context) bool {
 	if b := d.past.batch; !b.empty() && !d.emit(ctx, &d.past) {
 		return false
 	}
+	if d.past.failures > 0 && len(d.backlog) > 1 { // the others first
+		unread := spool.Range{From: d.past.reader.Pos(), To: to}
+		d.backlog = append(d.backlog[1:], unread)
+		d.past.reader.Seek(d.backlog[0].From)
+		return true
+	}
 	// At the end of what there is, a range of the backlog is done too: it ends
 	// where a segment did.
-	if d.past.reader.Pos() >= to || !d.past.failed && d.past.batch != nil && d.past.batch.empty() {
+	if d.past.reader.Pos() >= to || d.past.failures == 0 && d.past.batch != nil && d.past.batch.empty() {
 		d.backlog = d.backlog[1:]
 		if len(d.backlog) > 0 {
 			d.past.reader.Seek(d.backlog[0].From)

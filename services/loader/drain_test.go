@@ -7,11 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+	"trackerdcs/pkg/wire"
 
 	"trackerdcs/pkg/bus"
 	"trackerdcs/pkg/spool"
@@ -455,6 +457,55 @@ func TestLargeDeadLetters(t *testing.T) {
 		}
 		if largest > 3e6 {
 			t.Errorf("%d bytes of dead letters in one batch", largest)
+		}
+	})
+}
+
+// A part of the spool that cannot be read holds up nothing else, is said, and
+// is stored when it can be read after all.
+func TestUnreadablePart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		for seq := range 3 { // each time a segment of its own
+			prefill(t, dir, []message{{Message: statusAt("hv", seq+1, noon.Add(time.Duration(seq)*time.Second)), arrived: noon.UnixNano()}})
+		}
+		o := newOutage(t)
+		l := openLoader(t, o.cfg, dir, o.shelf)
+		var mu sync.Mutex
+		var said []string
+		l.standing.set = func(state, problem string) {
+			mu.Lock()
+			defer mu.Unlock()
+			said = append(said, state+" "+problem)
+		}
+		files, _ := filepath.Glob(filepath.Join(dir, "spool", "*.seg"))
+		if len(files) != 3 {
+			t.Fatalf("%d segments", len(files))
+		}
+		if err := os.Rename(files[1], files[1]+".away"); err != nil {
+			t.Fatal(err)
+		}
+		runLoader(t, l)
+		o.shelf.wait(t, "the first", func() bool { return o.shelf.count("hv,") == 4 })
+		time.Sleep(3 * spoolRetry)
+		l.queue.put(statusAt("hv", 4, noon.Add(time.Minute)))
+		o.shelf.wait(t, "what comes now", func() bool { return o.shelf.count("hv,") >= 8 })
+		mu.Lock()
+		if !slices.ContainsFunc(said, func(s string) bool {
+			return strings.HasPrefix(s, wire.Unreachable) && strings.Contains(s, filepath.Base(files[1]))
+		}) {
+			t.Errorf("said %q", said)
+		}
+		mu.Unlock()
+		if err := os.Rename(files[1]+".away", files[1]); err != nil {
+			t.Fatal(err)
+		}
+		o.seq = 4
+		o.complete(l, true)
+		mu.Lock()
+		defer mu.Unlock()
+		if last := said[len(said)-1]; last != wire.Ready+" " {
+			t.Errorf("in the end it says %q", last)
 		}
 	})
 }

@@ -29,6 +29,7 @@ type ledger struct {
 	mu      sync.Mutex
 	devices map[string]*account
 	over    uint64 // statuses of devices that found no room
+	entered uint64 // messages of batches, since the start
 }
 
 // account is a device's page.
@@ -108,6 +109,7 @@ func (l *ledger) MarshalJSON() ([]byte, error) {
 func (l *ledger) enter(b *batch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.entered += uint64(len(b.messages))
 	for i := range b.messages {
 		l.enterOne(&b.messages[i])
 	}
@@ -379,4 +381,12 @@ func (l *ledger) overflow() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.over
+}
+
+// entries counts what was entered since the start: the ledger has changed when
+// it has.
+func (l *ledger) entries() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.entered
 }

@@ -124,10 +124,11 @@ type loader struct {
 
 	badLog, refusedLog occasion
 
-	mu       sync.Mutex
-	notes    []byte // lines of the loader's own, for the next batch
-	accounts time.Time
-	skewed   map[string]bool // devices whose clock is known to be wrong
+	mu        sync.Mutex
+	notes     []byte    // lines of the loader's own, for the next batch
+	accounts  time.Time // when the ledger was last written into a batch, and with how many entries
+	accounted uint64
+	skewed    map[string]bool // devices whose clock is known to be wrong
 }
 
 // newLoader opens the spool and continues where the last process ended.
@@ -146,6 +147,7 @@ func newLoader(cfg *config, env *service.Env, db archive) (*loader, error) {
 		ledger:   newLedger(),
 		standing: new(standing),
 		skewed:   make(map[string]bool),
+		accounts: time.Now(),
 	}
 	l.metrics = newMetrics(env.Metrics, l.queue, l.ledger, sp)
 	check, err := sp.Load()
@@ -271,10 +273,11 @@ func (l *loader) addOwn(b *batch) {
 	l.mu.Unlock()
 	b.addOwn(notes)
 	now := time.Now()
-	if since := now.Sub(l.accounts); since < accountEvery && since >= 0 {
+	entries := l.ledger.entries()
+	if since := now.Sub(l.accounts); since < accountEvery && since >= 0 || entries == l.accounted {
 		return
 	}
-	l.accounts = now
+	l.accounts, l.accounted = now, entries
 	var lines []byte
 	for _, p := range l.ledger.pages(now, true) {
 		lines = p.appendLine(lines, l.name, now)
