@@ -302,8 +302,9 @@ func TestFault32AnyOrder(t *testing.T) {
 // work and at its start, nothing is lost.
 func TestFault33MemoryLimit(t *testing.T) {
 	s := startStack(t)
-	group := newGroup(t, "memory")
+	group, narrow := newGroup(t, "memory"), newGroup(t, "memory") // before the loader: they go after it
 	group.limitMemory(64 << 20)
+	narrow.limitMemory(128 << 10)
 	dir := s.dir + "/loader"
 	l := s.loader("loader", dir)
 	l.began = group.take
@@ -322,8 +323,6 @@ func TestFault33MemoryLimit(t *testing.T) {
 
 	// Under load: put where there is next to nothing left for it.
 	s.influx.kill()
-	narrow := newGroup(t, "memory")
-	narrow.limitMemory(128 << 10)
 	for range 4 {
 		l.launch()
 		stored := spooled(t, dir)
