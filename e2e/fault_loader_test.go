@@ -5,6 +5,8 @@ package e2e
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"trackerdcs/pkg/bus"
 	"trackerdcs/pkg/wire"
 )
 
@@ -126,8 +129,7 @@ func TestFault15SpoolDiskFull(t *testing.T) {
 	s := startStack(t)
 	dir := s.dir + "/loader"
 	disk := newDisk(t, dir, 24<<20) // the whole data folder
-	// A group of messages is written as one: less room than a full queue needs is no room.
-	l := s.loader("loader", dir, "DCS_QUEUE_BYTES=2100000")
+	l := s.loader("loader", dir)
 	l.start()
 	w := s.watch(loaderState)
 	f := s.send("full", 20, 40*time.Millisecond)
@@ -137,6 +139,8 @@ func TestFault15SpoolDiskFull(t *testing.T) {
 	mark := w.mark()
 	s.influx.kill()
 	disk.fill(4 << 20)
+	// What cannot be stored needs room as well before the spool can give any back.
+	require.NoError(t, w.bus.Publish(t.Context(), bus.Message{Topic: "/stranger/status", QoS: 1, Payload: []byte("no JSON")}))
 	full := w.await(patience, mark, loaderState, wire.Unreachable, "nothing is acknowledged to the broker")
 	t.Logf("state: %s", full.Error)
 	assert.Contains(t, full.Error, "no space left on device")
@@ -173,7 +177,10 @@ func TestFault15SpoolDiskFull(t *testing.T) {
 	disk.empty()
 	l.awaitReady()
 	f.complete(patience)
-	f.agrees(l)
+	f.agreesWithLetters(l)
+	letters, err := os.ReadFile(filepath.Join(dir, "dead-letters.jsonl"))
+	require.NoError(t, err)
+	assert.Contains(t, string(letters), "/stranger/status")
 }
 
 // Fault 20: a second process with the same client id, on another data folder.

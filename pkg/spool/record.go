@@ -108,3 +108,17 @@ func readHeader(h []byte, base Pos) (v uint32, ok bool) {
 	}
 	return binary.LittleEndian.Uint32(h[8:]), Pos(binary.LittleEndian.Uint64(h[16:])) == base
 }
+
+// Prefix says how many bytes, and how many records, of the records that Begin
+// and End have made fit into n bytes. The first one always does.
+func Prefix(records []byte, n int) (bytes, count int) {
+	for bytes < len(records) {
+		size := RecordHeader + int(binary.LittleEndian.Uint32(records[bytes+4:]))
+		if count > 0 && bytes+size > n {
+			return bytes, count
+		}
+		bytes += size
+		count++
+	}
+	return bytes, count
+}

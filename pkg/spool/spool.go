@@ -59,8 +59,8 @@ type Pos uint64
 
 // Errors to tell apart.
 var (
-	// ErrFull says that the spool has reached its size. It goes on when a
-	// segment has been removed.
+	// ErrFull says that the spool has reached its size, or that the disk has
+	// reached its reserve. It goes on when a segment has been removed.
 	ErrFull = errors.New("the spool is full")
 
 	// ErrVersion says that a segment was written by a newer program.
@@ -71,6 +71,10 @@ var (
 type Options struct {
 	SegmentBytes int64 // a segment that is this long is closed; default 16 MiB
 	MaxBytes     int64 // of all segments; default without bound
+
+	// Reserve is what Append leaves free on the disk, for others that have to
+	// write before a segment can be removed; but at most a tenth of the disk.
+	Reserve int64
 }
 
 // Spool is an open spool. Append is for one goroutine; the rest is safe for
@@ -179,7 +183,7 @@ func (s *Spool) adopt(base, next Pos, r *Report) error {
 	}
 	h := make([]byte, segmentHeader)
 	n, err := io.ReadFull(f, h)
-	if n < segmentHeader && (err == io.EOF || err == io.ErrUnexpectedEOF) {
+	if n < segmentHeader && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
 		r.Torn += info.Size()
 		return os.Remove(s.name(base)) // cut off while it was made
 	}
@@ -215,11 +219,11 @@ func lastWhole(f io.ReaderAt, size int64) (int64, error) {
 	for {
 		_, at, _, err := w.next()
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return w.off, nil
-		case err == errTorn:
+		case errors.Is(err, errTorn):
 			return at, nil
-		case err != nil && err != errDamaged:
+		case err != nil && !errors.Is(err, errDamaged):
 			return 0, err
 		}
 	}
@@ -234,8 +238,9 @@ func (s *Spool) name(base Pos) string {
 }
 
 // Append writes records, made with Begin and End, and returns when they are on
-// disk. It completes their headers, which say where they stand. After an error none of them counts as written, though some may turn up
-// after a restart; the next Append begins a new segment.
+// disk. It completes their headers, which say where they stand. After an error
+// none of them counts as written, though some may turn up after a restart; the
+// next Append begins a new segment.
 func (s *Spool) Append(records []byte) error {
 	if len(records) == 0 {
 		return nil
@@ -247,8 +252,15 @@ func (s *Spool) Append(records []byte) error {
 		size = s.segments[len(s.segments)-1].size
 	}
 	s.mu.Unlock()
+	err := s.leaves(int64(len(records)))
 	if full {
-		return fmt.Errorf("%w: %d bytes", ErrFull, s.opts.MaxBytes)
+		err = fmt.Errorf("%w: %d bytes", ErrFull, s.opts.MaxBytes)
+	}
+	if err != nil {
+		if s.file != nil {
+			_ = s.closeFile() // or it could not be removed when it is done with
+		}
+		return err
 	}
 	if s.file != nil && size >= s.opts.SegmentBytes {
 		_ = s.closeFile() // all of it is synced
@@ -262,7 +274,7 @@ func (s *Spool) Append(records []byte) error {
 	if err := seal(records, size); err != nil {
 		return fmt.Errorf("spool: %w", err)
 	}
-	_, err := s.file.Write(records)
+	_, err = s.file.Write(records)
 	if err == nil {
 		err = s.file.Sync()
 	}

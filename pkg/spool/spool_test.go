@@ -61,7 +61,7 @@ func readFrom(t testing.TB, s *Spool, pos Pos) (f found) {
 		var d *Damage
 		switch {
 		case err == io.EOF:
-			if b, err := r.Next(); err != io.EOF {
+			if b, err := r.Next(); !errors.Is(err, io.EOF) {
 				t.Fatalf("behind the end: %q, %v", b, err)
 			}
 			return f
@@ -228,7 +228,7 @@ func TestSeek(t *testing.T) {
 		}
 	}
 	r.Seek(s.End())
-	if b, err := r.Next(); err != io.EOF {
+	if b, err := r.Next(); !errors.Is(err, io.EOF) {
 		t.Errorf("%q, %v", b, err)
 	}
 	mustAppend(t, s, "more")
@@ -1064,5 +1064,26 @@ func BenchmarkRead(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// What the reserve asks for is left free.
+func TestReserve(t *testing.T) {
+	s, _, err := Open(t.TempDir(), Options{Reserve: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	record := Begin(nil)
+	End(record, 0)
+	if err := s.Append(record); err != nil {
+		t.Fatal(err)
+	}
+	end := s.End()
+	if err := s.leaves(1 << 60); !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "no space left on device") {
+		t.Errorf("more than there is room for: %v", err)
+	}
+	if s.End() != end {
+		t.Error("the spool has grown")
 	}
 }

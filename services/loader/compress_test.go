@@ -91,21 +91,24 @@ func TestCompressorErrors(t *testing.T) {
 		}
 		return nil, broken
 	}))
-	post := func(r io.Reader) (error, *brokenBody) {
+	post := func(r io.Reader) (*brokenBody, error) {
 		b := &brokenBody{Reader: r}
 		req, _ := http.NewRequest(http.MethodPost, "http://x", b)
 		req.ContentLength = 10_000
-		_, err := c.RoundTrip(req)
-		return err, b
+		answer, err := c.RoundTrip(req)
+		if err == nil {
+			_ = answer.Body.Close()
+		}
+		return b, err
 	}
 	lines := strings.Repeat("x", 10_000)
-	if err, b := post(strings.NewReader(lines)); !errors.Is(err, broken) || !b.closed || sent != 1 {
+	if b, err := post(strings.NewReader(lines)); !errors.Is(err, broken) || !b.closed || sent != 1 {
 		t.Errorf("%v, closed %v, sent %d", err, b.closed, sent)
 	}
-	if err, b := post(io.MultiReader(strings.NewReader("x"), errReader{})); !errors.Is(err, io.ErrNoProgress) || !b.closed || sent != 1 {
+	if b, err := post(io.MultiReader(strings.NewReader("x"), errReader{})); !errors.Is(err, io.ErrNoProgress) || !b.closed || sent != 1 {
 		t.Errorf("half a body: %v, closed %v, sent %d", err, b.closed, sent)
 	}
-	if err, _ := post(strings.NewReader(lines)); !errors.Is(err, broken) || sent != 2 { // the writer is as good as new
+	if _, err := post(strings.NewReader(lines)); !errors.Is(err, broken) || sent != 2 { // the writer is as good as new
 		t.Errorf("%v, sent %d", err, sent)
 	}
 }

@@ -4,10 +4,18 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"trackerdcs/pkg/bus"
+	"trackerdcs/pkg/spool"
 )
 
-// keepRetry is how far apart attempts to write to the spool are that failed.
-const keepRetry = time.Second
+const (
+	// keepRetry is how far apart attempts to write to the spool are that failed.
+	keepRetry = time.Second
+
+	// smallPiece is how many bytes are tried then.
+	smallPiece = 64 << 10
+)
 
 // records is the spool as the keeper sees it.
 type records interface {
@@ -33,18 +41,8 @@ type keeper struct {
 func (k *keeper) run(ctx context.Context) {
 	for {
 		g := k.queue.take(ctx)
-		if g == nil {
+		if g == nil || !k.keep(ctx, g) {
 			return
-		}
-		if !k.write(ctx, g) {
-			return
-		}
-		k.queue.synced()
-		if k.synced != nil {
-			k.synced()
-		}
-		for _, m := range g.acks {
-			m.Ack()
 		}
 		k.queue.done(g)
 		if k.queue.settle() {
@@ -53,29 +51,50 @@ func (k *keeper) run(ctx context.Context) {
 	}
 }
 
-// write repeats until the group is on disk, or ctx has ended.
-func (k *keeper) write(ctx context.Context, g *group) bool {
-	failed := false
-	for {
+// keep repeats until the group is on disk and acknowledged, or ctx has ended.
+// What is too large for a disk that is nearly full goes in pieces. A failure
+// that is over at once is only counted: each time the state turns ready,
+// drivers replay.
+func (k *keeper) keep(ctx context.Context, g *group) bool {
+	records, acks := g.records, g.acks
+	piece := len(records)
+	first, told := time.Now(), false
+	for len(records) > 0 {
+		size, count := spool.Prefix(records, piece)
 		began := time.Now()
-		err := k.spool.Append(g.records)
+		err := k.spool.Append(records[:size])
 		if err == nil {
 			k.metrics.synced(time.Since(began))
-			if failed {
-				k.log.Info("the spool takes messages again")
-				k.tell(nil)
-			}
-			return true
+			k.acknowledge(acks[:count])
+			records, acks = records[size:], acks[count:]
+			piece = 2 * size
+			continue
 		}
+		piece = smallPiece
 		k.metrics.spoolErrors.Inc()
-		if !failed {
-			failed = true
+		k.queue.owe() // a broker may have given up waiting by then
+		if !told && time.Since(first) >= patience {
+			told = true
 			k.log.Error("the spool takes no messages, nothing is acknowledged to the broker until it does", "error", err)
 			k.tell(err)
-			k.queue.owe() // a broker may have given up waiting by then
 		}
 		if pause(ctx, keepRetry) != nil {
 			return false
 		}
+	}
+	if told {
+		k.log.Info("the spool takes messages again")
+		k.tell(nil)
+	}
+	return true
+}
+
+func (k *keeper) acknowledge(messages []bus.Message) {
+	k.queue.synced()
+	if k.synced != nil {
+		k.synced()
+	}
+	for _, m := range messages {
+		m.Ack()
 	}
 }

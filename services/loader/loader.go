@@ -40,6 +40,11 @@ const (
 	// costs several times what is done with it.
 	gather = 10 * time.Millisecond
 
+	// spoolReserve is what the spool leaves of the disk to dead letters and
+	// checkpoints. Only when those are written is a segment done with, so without
+	// it a disk that is full would stay full.
+	spoolReserve = 32 << 20
+
 	// batches are in use at a time: one grows of what comes, one of the backlog,
 	// one waits, the others are being stored.
 	batches = 3 + writes
@@ -55,7 +60,7 @@ func run(ctx context.Context, env *service.Env, cfg *config) error {
 	beFrugal(cfg)
 	opts := cfg.Options("dcs-" + env.Name)
 	opts.Persistent, opts.ManualAck = true, true
-	opts.Gather = 5 * time.Millisecond
+	opts.Gather = gather
 	member, err := env.Join(opts, cfg.Root.ServiceState(env.Name))
 	if err != nil {
 		return err
@@ -137,7 +142,7 @@ func newLoader(cfg *config, env *service.Env, db archive) (*loader, error) {
 	if err != nil {
 		return nil, service.Bad("DCS_MAPPING_FILE", "%s: %v", cfg.MappingFile, err)
 	}
-	sp, report, err := spool.Open(filepath.Join(env.DataDir, "spool"), spool.Options{MaxBytes: cfg.SpoolBytes})
+	sp, report, err := spool.Open(filepath.Join(env.DataDir, "spool"), spool.Options{MaxBytes: cfg.SpoolBytes, Reserve: spoolReserve})
 	if err != nil {
 		return nil, err
 	}

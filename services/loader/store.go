@@ -40,6 +40,7 @@ type storer struct {
 	mu      sync.Mutex // of all that follows
 	pending spool.Ranges
 	unsaved bool
+	saveLog occasion
 }
 
 // run stores what comes in until in is closed, or gives it back once ctx has
@@ -48,7 +49,6 @@ type storer struct {
 func (s *storer) run(ctx context.Context, in <-chan *batch, free chan<- *batch) {
 	defer s.dead.close()
 	s.save()
-	_ = s.writers[0].store(ctx, new(batch)) // waits until InfluxDB is there
 	var wg sync.WaitGroup
 	for _, w := range s.writers {
 		wg.Go(func() { s.work(ctx, w, in, free) })
@@ -75,7 +75,9 @@ func (s *storer) run(ctx context.Context, in <-chan *batch, free chan<- *batch) 
 func (s *storer) work(ctx context.Context, w *writer, in <-chan *batch, free chan<- *batch) {
 	probe := time.NewTicker(probeEvery)
 	defer probe.Stop()
-	if w != s.writers[0] {
+	if w == s.writers[0] {
+		_ = w.store(ctx, new(batch)) // waits until InfluxDB is there
+	} else {
 		probe.Stop() // one is enough to ask
 	}
 	for {
@@ -173,7 +175,9 @@ func (s *storer) save() {
 		err := s.spool.Save(s.pending, s.ledger)
 		s.unsaved = err != nil
 		if err != nil {
-			s.log.Error("the checkpoint cannot be written, a restart will write to InfluxDB again what is stored already", "error", err)
+			if more, ok := s.saveLog.now(time.Now()); ok {
+				s.log.Error("the checkpoint cannot be written, a restart will write to InfluxDB again what is stored already", "error", err, "unlogged", more)
+			}
 		}
 	}
 	if err := s.spool.Release(s.pending); err != nil {
