@@ -60,7 +60,7 @@ func readFrom(t testing.TB, s *Spool, pos Pos) (f found) {
 		b, err := r.Next()
 		var d *Damage
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			if b, err := r.Next(); !errors.Is(err, io.EOF) {
 				t.Fatalf("behind the end: %q, %v", b, err)
 			}
@@ -172,7 +172,7 @@ func TestReadWhileAppending(t *testing.T) {
 		for i := 0; i < records; {
 			grown := s.Grown()
 			b, err := r.Next()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				select {
 				case <-grown:
 				case <-done: // the last ones may have come before Grown
@@ -964,7 +964,7 @@ func TestReadErrors(t *testing.T) {
 	r = s.NewReader(w.at[1])
 	defer r.Close()
 	for range 3 {
-		if b, err := r.Next(); err == nil || err == io.EOF {
+		if b, err := r.Next(); err == nil || errors.Is(err, io.EOF) {
 			t.Errorf("%q, %v", b, err)
 		}
 	}
