@@ -156,7 +156,7 @@ func (d *drain) read(c *cursor) bool {
 	b := c.batch
 	var damage *spool.Damage
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		d.mended(c)
 		return false
 	case errors.As(err, &damage):
