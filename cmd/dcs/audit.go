@@ -25,6 +25,7 @@ type auditCmd struct {
 	Device string `arg:"" optional:"" help:"One device; all without it."`
 	Since  string `help:"From when: how long ago (12h, 3d), a time (2026-11-20, 2026-11-20T12:00, RFC 3339), or a weekday (monday: the last one, 00:00)." default:"24h" placeholder:"WHEN"`
 	Until  string `help:"To when, written like --since. Default, and at the latest, two seconds ago: what is under way is not missing." default:"now" placeholder:"WHEN"`
+	Strict bool   `help:"Exit with 4 also when the end of a boot cannot be proved, or a device fell silent."`
 	Output string `short:"o" help:"text, or json with one object a line." enum:"text,json" default:"text"`
 }
 
@@ -59,6 +60,7 @@ func (f *influxFlags) open() (*history.Client, error) {
 // archive is what the audit asks; history.Client answers.
 type archive interface {
 	Devices(ctx context.Context) ([]string, error)
+	Noted(ctx context.Context) ([]string, error)
 	Statuses(ctx context.Context, device string, from, to time.Time, fn func(history.Status) error) error
 	Before(ctx context.Context, device string, t time.Time) ([]history.Status, error)
 	After(ctx context.Context, device string, t time.Time) ([]history.Status, error)
@@ -139,7 +141,11 @@ func (c *auditCmd) audit(ctx context.Context, p auditPrinter, a archive, w windo
 	if err != nil {
 		return err
 	}
-	devices = withLost(devices, ends)
+	noted, err := a.Noted(ctx)
+	if err != nil {
+		return err
+	}
+	devices = withLost(append(devices, noted...), ends)
 	if c.Device != "" {
 		if !slices.Contains(devices, c.Device) {
 			return unknownDevice(c.Device, c.Bucket, devices)
@@ -158,7 +164,10 @@ func (c *auditCmd) audit(ctx context.Context, p auditPrinter, a archive, w windo
 	}
 	sum.decide()
 	p.end(sum)
-	return sum.exit()
+	if err := sum.exit(); err != nil || !c.Strict || sum.Open == 0 {
+		return err
+	}
+	return exitFailed
 }
 
 // withLost adds the devices of which the archive has no status at all, although
@@ -172,7 +181,7 @@ func withLost(devices []string, ends map[string]map[string]bootEnd) []string {
 		}
 	}
 	slices.Sort(devices)
-	return devices
+	return slices.Compact(devices)
 }
 
 func unknownDevice(name, bucket string, devices []string) error {

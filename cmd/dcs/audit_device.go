@@ -285,10 +285,17 @@ func (r *auditReport) judge(bs *boots, w window, ends map[string]bootEnd) {
 		repeated += b.repeated
 		r.addBoot(b, gaps)
 		if b.inWindow.Seen() > 0 && end.seq == 0 && (end.ended || !isCurrent) {
+			r.Unproved = true
 			r.Notes = append(r.Notes, unproved(b, end))
 		} else if b == current && b.fellSilent(w) && !end.ended {
-			r.Quiet = true
+			r.Quiet, r.Unproved = true, true
 			r.Notes = append(r.Notes, fmt.Sprintf("silent since %s: whether it sent anything from then on cannot be proved", stamp(at(b.times[1]))))
+		}
+	}
+	for _, boot := range slices.Sorted(maps.Keys(ends)) {
+		if bs.by[boot] == nil && ends[boot].word != "" {
+			r.Unproved = true
+			r.Notes = append(r.Notes, fmt.Sprintf("boot %s said that it was %s, and no status of it is in the archive: whether it sent any cannot be proved", boot, ends[boot].word))
 		}
 	}
 	if repeated > 0 {
@@ -351,20 +358,43 @@ func (r *auditReport) explain(ctx context.Context, a archive, w window) error {
 		gaps[g.Boot] = append(gaps[g.Boot], g)
 	}
 	others, reason := uint64(0), ""
+	known := make(map[string]*auditGap) // by boot: numbers that are not, or not wholly, in the archive
 	err := a.DeadLetters(ctx, r.Device, w.from, func(l history.DeadLetter) error {
 		seq, _ := usable(l.Seq)
 		if g := gapOf(gaps[l.Boot], seq); g != nil {
 			g.putAside(seq, l)
+		} else if l.Time < w.to.UnixNano() && seq > 0 && l.Boot != "" {
+			if known[l.Boot] == nil {
+				known[l.Boot] = new(auditGap)
+			}
+			known[l.Boot].putAside(seq, l)
 		} else if l.Time < w.to.UnixNano() {
 			others++
 			reason = l.Reason
 		}
 		return nil
 	})
+	r.addAside(known)
 	if others > 0 {
 		r.Notes = append(r.Notes, fmt.Sprintf("%s put aside in a loader's dead-letter file, not among the numbers missing here; the last: %s", counted(others, "message or line was", "messages or lines were"), reason))
 	}
 	return err
+}
+
+// addAside adds the statuses that the numbers in the archive do not show to be
+// missing, and of which a loader says that it could not store them, or a part
+// of them: the last ones of a boot, all of a channel, all of a device.
+func (r *auditReport) addAside(known map[string]*auditGap) {
+	for _, boot := range slices.Sorted(maps.Keys(known)) {
+		for _, sp := range known[boot].aside.Spans() {
+			n := sp.To - sp.From + 1
+			r.Gaps = append(r.Gaps, &auditGap{Boot: boot, From: sp.From, To: sp.To, Statuses: n, Aside: n, Reasons: known[boot].Reasons, noted: true})
+			r.Missing += n
+		}
+	}
+	if len(known) > 0 {
+		r.decide()
+	}
 }
 
 // gapOf returns the gap in which a number is missing, or nil.

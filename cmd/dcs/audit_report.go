@@ -30,6 +30,7 @@ type auditReport struct {
 	Last       time.Time    `json:"last,omitzero"`    //
 	LastStatus time.Time    `json:"last_at,omitzero"` // of a device that is silent or not numbered
 	Quiet      bool         `json:"fell_silent,omitzero"`
+	Unproved   bool         `json:"end_unproved,omitzero"` // something may have been sent that no number shows
 	Boots      []auditBoot  `json:"boots,omitempty"`
 	Gaps       []*auditGap  `json:"gaps,omitempty"`
 	Notes      []string     `json:"notes,omitempty"`
@@ -60,6 +61,7 @@ type auditGap struct {
 	Reasons  []string  `json:"reasons,omitempty"`  // why
 
 	aside seqset.Set
+	noted bool // only a loader's note says so
 }
 
 // maxReasons is how many different reasons a gap names.
@@ -90,7 +92,8 @@ type auditSum struct {
 	Until    time.Time `json:"until"`
 	Devices  int       `json:"devices"` // with statuses in the window
 	Silent   int       `json:"silent"`
-	Quiet    int       `json:"fell_silent"` // of the devices
+	Quiet    int       `json:"fell_silent"`  // of the devices
+	Open     int       `json:"end_unproved"` // of the devices
 	Unproved int       `json:"not_numbered"`
 	Statuses uint64    `json:"statuses"`
 	Missing  uint64    `json:"missing"`
@@ -144,6 +147,9 @@ func (s *auditSum) add(r *auditReport) {
 	}
 	if r.Quiet {
 		s.Quiet++
+	}
+	if r.Unproved {
+		s.Open++
 	}
 	s.Statuses += r.Statuses
 	s.Missing += r.Missing
@@ -271,6 +277,8 @@ func (g *auditGap) sentence() string {
 	}
 	s := fmt.Sprintf("boot %s, %s: %s missing", g.Boot, numbers, what)
 	switch {
+	case g.noted:
+		s += ", or a part of each"
 	case g.After.IsZero() && g.Before.IsZero():
 		s += ", all that it sent"
 	case g.After.IsZero():
@@ -303,8 +311,15 @@ func (s *auditSum) sentence() string {
 		line = fmt.Sprintf("Missing: %s in %s %s; %s of %s are there.", counted(s.Missing, "status", "statuses"), gaps, between,
 			counted(s.Statuses, "status", "statuses"), counted(uint64(s.Devices), "device", "devices"))
 	case sumComplete:
-		line = fmt.Sprintf("Nothing is missing: %s of %s %s, every number accounted for.",
+		line = fmt.Sprintf("Nothing is missing: %s of %s %s, every number",
 			counted(s.Statuses, "status", "statuses"), counted(uint64(s.Devices), "device", "devices"), between)
+		if s.Open > 0 {
+			line += " that is known of" // what was sent last before an end without a word is not
+		}
+		line += " accounted for."
+		if s.Open > 0 {
+			line += fmt.Sprintf(" Not proved to the end: %s.", counted(uint64(s.Open), "device", "devices"))
+		}
 	default:
 		line = fmt.Sprintf("Nothing can be proved: there is no numbered status %s.", between)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -35,6 +36,10 @@ type scriptedArchive struct {
 	letters map[string][]history.DeadLetter
 	ledgers map[string][]history.Ledger
 	broken  error // after the first status
+}
+
+func (a *scriptedArchive) Noted(context.Context) ([]string, error) {
+	return slices.Sorted(maps.Keys(a.letters)), nil
 }
 
 func (a *scriptedArchive) Devices(context.Context) ([]string, error) {
@@ -232,7 +237,7 @@ func TestAuditRule(t *testing.T) {
 			[]string{"hv: boot a, numbers 1 to 12"}, 12, "loader"},
 		"the last ones, over the edge": {scriptedArchive{points: hv(sent("a", -10, 1, 9)), states: []history.State{{Name: "hv", Time: second(1), State: "stopped", Boot: "a", Seq: 11}}},
 			[]string{"numbers 10 to 11: 2 statuses missing between 2026-11-18T07:59:58.000Z and 2026-11-18T08:00:01.000Z"}, 2, ""},
-		"fell silent":  {scriptedArchive{points: hv(sent("a", 1, 1, 10))}, []string{"hv: silent since 2026-11-18T08:00:10.000Z: whether it sent anything", "complete", "every number accounted for. Fell silent: 1 device.\n"}, 0, ""},
+		"fell silent":  {scriptedArchive{points: hv(sent("a", 1, 1, 10))}, []string{"hv: silent since 2026-11-18T08:00:10.000Z: whether it sent anything", "complete", "every number that is known of accounted for. Not proved to the end: 1 device. Fell silent: 1 device.\n"}, 0, ""},
 		"out of order": {scriptedArchive{points: hv(sent("a", -50, 1, 30, two...), sent("a", 50, 51, 60, two...), sent("a", 100, 31, 50, two...), sent("a", 200, 61, 3400, two...))}, []string{"complete"}, 0, "hv: boot"},
 		"a clock set back over the edge is no excuse": {scriptedArchive{points: hv(sent("a", -50, 51, 60), sent("a", 100, 31, 50), sent("a", 200, 61, 3400))},
 			[]string{"numbers 51 to 59: 9 statuses missing"}, 9, ""},
@@ -249,8 +254,23 @@ func TestAuditRule(t *testing.T) {
 				{Time: second(12), Boot: "a", Seq: 15, Reason: "it is there"}, {Time: second(12), Reason: "not JSON"}}}},
 			[]string{
 				"numbers 11 to 14: 4 statuses missing between 2026-11-18T08:00:10.000Z and 2026-11-18T08:00:15.000Z; 2 of them put aside in the dead-letter file: partial write: field type conflict; bad time\n",
-				"hv: 3 messages or lines were put aside in a loader's dead-letter file, not among the numbers missing here; the last: not JSON",
-			}, 4, ""},
+				"hv: boot a, number 15: 1 status missing, or a part of each; all put aside in the dead-letter file: it is there\n",
+				"hv: boot b, number 13: 1 status missing, or a part of each; all put aside in the dead-letter file: another boot\n",
+				"hv: 1 message or line was put aside in a loader's dead-letter file, not among the numbers missing here; the last: not JSON",
+			}, 6, ""},
+		"all refused": {scriptedArchive{
+			letters: map[string][]history.DeadLetter{"hv": {
+				{Time: second(1), Boot: "a", Seq: 1, Reason: "field type conflict"}, {Time: second(2), Boot: "a", Seq: 2, Reason: "field type conflict"}}}},
+			[]string{"hv: boot a, numbers 1 to 2: 2 statuses missing", "Missing: 2 statuses in 1 gap"}, 2, ""},
+		"the end refused": {scriptedArchive{
+			points: hv(sent("a", 1, 1, 10)),
+			letters: map[string][]history.DeadLetter{"hv": {
+				{Time: second(11), Boot: "a", Seq: 11, Reason: "field type conflict"}}}},
+			[]string{"hv: boot a, number 11: 1 status missing", "Missing: 1 status in 1 gap"}, 1, ""},
+		"a boot without a status": {scriptedArchive{
+			points: hv(sent("b", 1, 1, 3590)),
+			states: []history.State{{Name: "hv", State: "lost", Boot: "a", Time: second(1)}}},
+			[]string{"boot a said that it was lost, and no status of it is in the archive", "every number that is known of accounted for. Not proved to the end: 1 device.\n"}, 0, ""},
 		"a clock ahead": {scriptedArchive{
 			points: hv(sent("a", 1, 1, 3590)),
 			ledgers: map[string][]history.Ledger{"hv": {
@@ -372,7 +392,7 @@ func TestAuditJSON(t *testing.T) {
 		"boots":[{"boot":"a","from":1,"to":3590,"first":"2026-11-18T08:00:01Z","last":"2026-11-18T08:59:50Z","statuses":3589,"missing":3580}],
 		"gaps":[{"boot":"a","from":11,"to":11,"statuses":1,"after":"2026-11-18T08:00:10Z","before":"2026-11-18T08:00:12Z"},
 			{"boot":"a","from":12,"to":3590,"statuses":3579,"after":"2026-11-18T08:00:10Z","channels":["0"]}]}`, lines[0])
-	assert.JSONEq(t, `{"verdict":"missing","since":"2026-11-18T08:00:00Z","until":"2026-11-18T09:00:00Z","devices":1,"fell_silent":0,"silent":0,"not_numbered":0,"statuses":3589,"missing":3580,"gaps":2}`, lines[1])
+	assert.JSONEq(t, `{"verdict":"missing","since":"2026-11-18T08:00:00Z","until":"2026-11-18T09:00:00Z","devices":1,"fell_silent":0,"end_unproved":0,"silent":0,"not_numbered":0,"statuses":3589,"missing":3580,"gaps":2}`, lines[1])
 }
 
 func parseAudit(t *testing.T, args ...string) *auditCmd {

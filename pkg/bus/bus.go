@@ -93,6 +93,8 @@ type Client struct {
 	out        outbox
 	mu         sync.Mutex
 	conn       *connection
+	dialling   bool
+	again      bool // the connection that is being made is to be left at once
 	holdUntil  time.Time
 	holdReason string
 }
@@ -219,6 +221,13 @@ func (c *Client) Hold(d time.Duration, reason string) {
 	if c.conn != nil {
 		c.conn.leave(reason)
 	}
+	c.again = c.dialling // its messages may have come already
+}
+
+func (c *Client) setDialling(is bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dialling, c.again = is, false
 }
 
 // held is for how long there shall be no connection, and why.
@@ -243,8 +252,10 @@ func (c *Client) Run(ctx context.Context) error {
 		for _, f := range c.onDial {
 			f()
 		}
+		c.setDialling(true)
 		conn, err := c.dial(ctx)
 		if err != nil {
+			c.setDialling(false)
 			if ctx.Err() != nil {
 				break
 			}
@@ -282,8 +293,8 @@ func (c *Client) Run(ctx context.Context) error {
 // stand serves one connection to its end and returns why it ended.
 func (c *Client) stand(ctx context.Context, conn *connection) error {
 	c.mu.Lock()
-	c.conn = conn
-	held := time.Until(c.holdUntil) > 0
+	c.conn, c.dialling = conn, false
+	held := time.Until(c.holdUntil) > 0 || c.again
 	if held { // asked for while we dialled
 		conn.leave(c.holdReason)
 	}

@@ -154,11 +154,15 @@ func newLink(conn net.Conn, end func(error), gather time.Duration) *link {
 	return l
 }
 
+// caughtUp is how long a read takes at least when nothing was there to read.
+const caughtUp = 100 * time.Microsecond
+
 // listener is the link's unbuffered side.
 type listener struct{ *link }
 
 func (l listener) Read(b []byte) (int, error) {
-	err := l.Conn.SetReadDeadline(time.Now().Add(silence))
+	began := time.Now()
+	err := l.Conn.SetReadDeadline(began.Add(silence))
 	n := 0
 	if err == nil {
 		n, err = l.Conn.Read(b)
@@ -170,8 +174,10 @@ func (l listener) Read(b []byte) (int, error) {
 		l.end(errSilent)
 	case err != nil:
 		l.end(err)
-	case l.gather > 0 && n < len(b):
-		time.Sleep(l.gather) // there was no more
+	case l.gather > 0 && time.Since(began) > caughtUp:
+		// It had to be waited for: there is no more. How much came says nothing,
+		// because TLS and WebSockets give one record or frame at a time.
+		time.Sleep(l.gather)
 	}
 	return n, err
 }

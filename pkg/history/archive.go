@@ -24,6 +24,20 @@ func (c *Client) Devices(ctx context.Context) ([]string, error) {
 	return names, err
 }
 
+// Noted gives the devices of which loaders put something aside, in order. Of
+// some of them nothing else may be in the archive.
+func (c *Client) Noted(ctx context.Context) ([]string, error) {
+	var names []string
+	err := c.Query(ctx, `SHOW TAG VALUES FROM "service" WITH KEY = "device" WHERE "record" = 'dead_letter'`, func(r Row) error {
+		if name := r.Text("value"); name != "" {
+			names = append(names, name)
+		}
+		return nil
+	})
+	slices.Sort(names)
+	return names, err
+}
+
 // Status is what the archive says of one channel's part of a status.
 type Status struct {
 	Channel string  // the tag number; empty for a device without channels

@@ -382,6 +382,15 @@ func (s *Spool) Grown() <-chan struct{} {
 	return s.grown
 }
 
+// SegmentEnd is where the segment ends that holds pos, or else the next one;
+// the end of all where there is none.
+func (s *Spool) SegmentEnd(pos Pos) Pos {
+	if g, ok := s.after(pos); ok {
+		return g.end()
+	}
+	return s.End()
+}
+
 // Size is how many bytes the segments have.
 func (s *Spool) Size() int64 {
 	s.mu.Lock()

@@ -27,7 +27,7 @@ const (
 
 // drain makes batches out of the spool, of what comes now and of what was left
 // behind in turn, so that an archive shows the present while the past fills in.
-// It is one goroutine; the batches are stored by another, in order.
+// It is one goroutine; others store the batches.
 type drain struct {
 	spool   *spool.Spool
 	cfg     *config
@@ -222,9 +222,7 @@ func (d *drain) isQuiet() bool {
 // emit hands a batch over to be stored. It reports false when ctx ended first
 // and nobody takes it.
 func (d *drain) emit(ctx context.Context, c *cursor) bool {
-	if c == &d.live {
-		d.own(c.batch)
-	}
+	d.own(c.batch)
 	select {
 	case d.out <- c.batch:
 		c.batch = nil
@@ -284,10 +282,8 @@ func (d *drain) drainPast(ctx context.Context) bool {
 	if b := d.past.batch; !b.empty() && !d.emit(ctx, &d.past) {
 		return false
 	}
-	if d.past.failures > 0 && len(d.backlog) > 1 { // the others first
-		unread := spool.Range{From: d.past.reader.Pos(), To: to}
-		d.backlog = append(d.backlog[1:], unread)
-		d.past.reader.Seek(d.backlog[0].From)
+	if d.past.failures > 0 { // the others first
+		d.putOff(to)
 		return true
 	}
 	// At the end of what there is, a range of the backlog is done too: it ends
@@ -301,6 +297,18 @@ func (d *drain) drainPast(ctx context.Context) bool {
 		}
 	}
 	return true
+}
+
+// putOff leaves what cannot be read of a segment for the end of the backlog.
+func (d *drain) putOff(to spool.Pos) {
+	from := d.past.reader.Pos()
+	end := min(d.spool.SegmentEnd(from), to)
+	d.backlog = append(d.backlog[1:], spool.Range{From: from, To: end})
+	if end < to {
+		d.backlog = slices.Insert(d.backlog, 0, spool.Range{From: end, To: to})
+		d.past.retry = time.Time{} // what follows has not been tried yet
+	}
+	d.past.reader.Seek(d.backlog[0].From)
 }
 
 // wait returns when something has come, when the live batch may be due, or when

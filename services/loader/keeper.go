@@ -34,13 +34,15 @@ type keeper struct {
 	synced  func()      // between the disk and the acks; a test's
 }
 
-// run works until ctx ends, and then keeps what has come. A disk that takes
+// run works until ctx ends, and then keeps what has come once more; what comes
+// after that is not acknowledged, and sent again. A disk that takes
 // nothing, because it is full or broken, is waited for: nothing is acknowledged
 // meanwhile, the queue fills, and what finds no room in it stays with the
 // broker.
 func (k *keeper) run(ctx context.Context) {
-	for {
+	for last := false; !last; {
 		g := k.queue.take(ctx)
+		last = ctx.Err() != nil
 		if g == nil || !k.keep(ctx, g) {
 			return
 		}

@@ -51,11 +51,28 @@ type influx struct {
 func newInflux(cfg *config) *influx {
 	o := influxdb2.DefaultOptions().SetApplicationName("dcs-loader/" + service.Version())
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	o.SetHTTPClient(&http.Client{Transport: newCompressor(transport)}) // without a time-out of its own: each call's context has one
+	o.SetHTTPClient(&http.Client{ // without a time-out of its own: each call's context has one
+		Transport: stored{newCompressor(transport)},
+		// A redirect makes a GET of a write, and whoever answers that has stored nothing.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	})
 	a := &influx{client: influxdb2.NewClientWithOptions(cfg.InfluxURL, "", o), cfg: cfg}
 	a.record = a.client.WriteAPIBlocking(cfg.InfluxOrg, cfg.InfluxBucket).WriteRecord
 	a.authorize()
 	return a
+}
+
+// stored lets no other good answer to a write pass than InfluxDB's, 204. The
+// client takes any: a login page's 200 is not a point in an archive.
+type stored struct{ http.RoundTripper }
+
+func (s stored) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := s.RoundTripper.RoundTrip(r)
+	if err == nil && r.Method == http.MethodPost && answer.StatusCode/100 == 2 && answer.StatusCode != http.StatusNoContent {
+		_ = answer.Body.Close()
+		return nil, fmt.Errorf("a write is answered with %s instead of 204: no InfluxDB there", answer.Status)
+	}
+	return answer, err
 }
 
 // authorize takes the token from its file. If that fails the old one stays,
@@ -186,6 +203,12 @@ func (w *writer) store(ctx context.Context, b *batch) error {
 	return w.part(ctx, b, 0, b.len())
 }
 
+// isInflux asks, before lines are given up, whether it is InfluxDB that refuses
+// them: 400 is also what a web server says to what it does not understand.
+func (w *writer) isInflux(ctx context.Context) error {
+	return w.archive.Write(ctx, nil)
+}
+
 func (w *writer) part(ctx context.Context, b *batch, i, j int) error {
 	began := time.Now()
 	wait := firstRetry
@@ -204,6 +227,11 @@ func (w *writer) part(ctx context.Context, b *batch, i, j int) error {
 			return ctx.Err()
 		}
 		w.metrics.failed(code)
+		if isRefusal(code) && j-i == b.len() && j > i {
+			if no := w.isInflux(ctx); no != nil {
+				err, code = no, statusOf(no)
+			}
+		}
 		if j > i && (isRefusal(code) || code == http.StatusRequestEntityTooLarge) {
 			w.tell(nil) // it answers
 			if j-i > 1 {

@@ -216,6 +216,9 @@ func TestWriterFindsBadLines(t *testing.T) {
 			stored := make(map[string]bool)
 			attempts := 0
 			w, told := newWriter(t, archiveFunc(func(_ context.Context, body []byte) error {
+				if len(body) == 0 {
+					return nil // asked whether it is InfluxDB
+				}
 				attempts++
 				var all []string
 				for line := range strings.Lines(string(body)) {
@@ -296,7 +299,8 @@ func TestInfluxAnswers(t *testing.T) {
 		answer  int
 		explain string
 	}{
-		{204, ""}, {200, ""},
+		{204, ""},
+		{302, "takes no data"},
 		{400, "takes no data"}, {413, "takes no data"}, {422, "takes no data"}, {429, "takes no data"},
 		{401, "check DCS_INFLUX_TOKEN_FILE"}, {403, "give the token"},
 		{404, `CREATE DATABASE "dcs"`},
@@ -304,7 +308,7 @@ func TestInfluxAnswers(t *testing.T) {
 	} {
 		f.answer(tt.answer)
 		err := writeOnce(t, cfg, "hv seq=1 1\n")
-		if tt.answer < 300 {
+		if tt.answer == http.StatusNoContent {
 			if err != nil {
 				t.Errorf("%d: %v", tt.answer, err)
 			}
@@ -318,6 +322,10 @@ func TestInfluxAnswers(t *testing.T) {
 		if !strings.Contains(said, tt.explain) || !strings.Contains(said, fmt.Sprint("answer ", tt.answer)) {
 			t.Errorf("%d: %s", tt.answer, said)
 		}
+	}
+	f.answer(http.StatusOK)
+	if err := writeOnce(t, cfg, "hv seq=1 1\n"); err == nil || !strings.Contains(err.Error(), "no InfluxDB there") {
+		t.Errorf("200, as from a login page: %v", err)
 	}
 	f.do(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Retry-After", "17")
@@ -346,7 +354,9 @@ func TestInfluxRequest(t *testing.T) {
 		}
 		if r.Header.Get("Authorization") != "Token new" {
 			w.WriteHeader(http.StatusUnauthorized)
+			return
 		}
+		w.WriteHeader(http.StatusNoContent)
 	})
 	if err := a.Write(t.Context(), []byte("hv seq=1 1\n")); statusOf(err) != http.StatusUnauthorized {
 		t.Errorf("with the old token: %v", err)
@@ -424,6 +434,32 @@ func TestRetryAfterHoldsForAll(t *testing.T) {
 		wg.Wait()
 		if len(at) != 3 || at[1] < 42*time.Second {
 			t.Errorf("written after %v", at)
+		}
+	})
+}
+
+// A web server that says 400 to everything refuses nothing: the lines are kept
+// until InfluxDB is there.
+func TestWriterKeepsWhatAStrangerRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stranger := true
+		b := batchOf(10)
+		w, told := newWriter(t, archiveFunc(func(_ context.Context, body []byte) error {
+			switch {
+			case !stranger:
+				return nil
+			case len(body) == 0:
+				return errNetwork
+			}
+			return answered(http.StatusBadRequest)
+		}))
+		w.refused = func(*batch, int, error) { t.Error("a line was given up") }
+		time.AfterFunc(time.Minute, func() { stranger = false })
+		if err := w.store(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		if len(told.said) != 2 || told.said[1] != "well" {
+			t.Errorf("told %q", told.said)
 		}
 	})
 }
