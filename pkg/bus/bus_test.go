@@ -403,6 +403,33 @@ func TestBlackHoleDoesNotKeepRunFromEnding(t *testing.T) {
 	}
 }
 
+// Reading in steps slows nobody down who has something to say, also where each
+// read gives one record or frame.
+func TestGatherKeepsUp(t *testing.T) {
+	cert, ca := certificate(t)
+	secured := brokertest.New(t, mqttd.Options{TLS: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}})
+	plain := brokertest.New(t, mqttd.Options{Websocket: true})
+	for _, url := range []string{plain.URL(), plain.WebsocketURL(), secured.URL()} {
+		scheme, _, _ := strings.Cut(url, ":")
+		t.Run(scheme, func(t *testing.T) {
+			const n = 900
+			o := options(url, "reader")
+			o.CAFile, o.Gather = ca, 10*time.Millisecond
+			reader := start(t, o, "/a").connected()
+			o.ClientID, o.Gather = "writer", 0
+			writer := start(t, o).connected()
+			began := time.Now()
+			for range n {
+				writer.Send(bus.Message{Topic: "/a", QoS: 1, Payload: make([]byte, 600)}, nil)
+			}
+			for range n {
+				reader.next()
+			}
+			assert.Less(t, time.Since(began), n*10*time.Millisecond/2, "one step for each message")
+		})
+	}
+}
+
 func BenchmarkPublish(b *testing.B) {
 	c := start(b, options(brokertest.Start(b), "c")).connected()
 	payload := make([]byte, 900)

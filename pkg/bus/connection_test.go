@@ -316,6 +316,30 @@ func TestHoldInTheMiddleOfConnecting(t *testing.T) {
 	})
 }
 
+// A new connection that is asked for while one is being made is made, too: the
+// messages of a persistent session come before there is a connection to leave.
+func TestHoldForAMomentInTheMiddleOfConnecting(t *testing.T) {
+	b := &fakeBroker{}
+	var connects atomic.Int32
+	prepare := func(t *testing.T, c *Client, _ *logBuffer) {
+		b.answer = func(n int, p packets.ControlPacket) []packets.ControlPacket {
+			if _, ok := p.(*packets.ConnectPacket); ok {
+				connects.Store(int32(n))
+				if n == 1 {
+					c.Hold(0, "asking again")
+				}
+			}
+			return obliging(n, p)
+		}
+	}
+	inBubble(t, b, prepare, func(t *testing.T, c *Client, _ *logBuffer) {
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		assert.True(t, c.Connected())
+		assert.EqualValues(t, 2, connects.Load(), "once more, and once only")
+	})
+}
+
 // The end gives what is queued time to leave.
 func TestRunSendsWhatIsQueuedBeforeItEnds(t *testing.T) {
 	b := &fakeBroker{}
