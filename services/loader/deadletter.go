@@ -57,6 +57,9 @@ func newDeadLetters(dir string, limit int64) *deadLetters {
 // write appends letters and returns when they are on disk. kept is false when
 // the file has reached its limit and they are lost.
 func (d *deadLetters) write(letters []byte) (kept bool, err error) {
+	if d.file != nil && !d.inPlace() {
+		d.close()
+	}
 	if d.file == nil {
 		if err := d.open(); err != nil {
 			return false, fmt.Errorf("dead letters: %w", err)
@@ -77,6 +80,17 @@ func (d *deadLetters) write(letters []byte) (kept bool, err error) {
 	}
 	d.size += int64(len(letters))
 	return true, nil
+}
+
+// inPlace reports whether the open file still has its name: whoever has moved it
+// away must not find it growing, or lose what comes after.
+func (d *deadLetters) inPlace() bool {
+	named, err := os.Stat(d.name)
+	if err != nil {
+		return false
+	}
+	open, err := d.file.Stat()
+	return err == nil && os.SameFile(named, open)
 }
 
 func (d *deadLetters) open() error {

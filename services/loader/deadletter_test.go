@@ -158,3 +158,25 @@ func TestLettersFull(t *testing.T) {
 		}
 	})
 }
+
+// A file that was moved away while it was open is not written to any more.
+func TestDeadLettersMovedWhileOpen(t *testing.T) {
+	dir := t.TempDir()
+	d := newDeadLetters(dir, 1<<20)
+	defer d.close()
+	for i, line := range []string{"one\n", "two\n"} {
+		if kept, err := d.write([]byte(line)); !kept || err != nil {
+			t.Fatal(kept, err)
+		}
+		if i == 0 {
+			if err := os.Rename(d.name, d.name+".old"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for name, want := range map[string]string{d.name + ".old": "one\n", d.name: "two\n"} {
+		if got, err := os.ReadFile(name); string(got) != want || err != nil {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}

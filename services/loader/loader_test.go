@@ -387,8 +387,8 @@ func TestEverythingIsArchived(t *testing.T) {
 	}
 }
 
-// A message is acknowledged when it is written and not before: what a loader
-// had when it was killed comes again.
+// What a loader had not written to InfluxDB when it was killed is in its spool,
+// or comes again.
 func TestKilledBeforeTheWrite(t *testing.T) {
 	r := newRig(t)
 	first := r.process()
