@@ -257,7 +257,7 @@ func auditDevice(ctx context.Context, a archive, name string, w window, ends map
 			return nil, err
 		}
 	}
-	if err := r.explain(ctx, a, w); err != nil {
+	if err := r.explain(ctx, a, w, &bs); err != nil {
 		return nil, err
 	}
 	return r, r.ledger(ctx, a, w)
@@ -352,7 +352,7 @@ func (r *auditReport) silence(ctx context.Context, a archive, before []history.S
 }
 
 // explain looks for the missing numbers in what the loaders put aside.
-func (r *auditReport) explain(ctx context.Context, a archive, w window) error {
+func (r *auditReport) explain(ctx context.Context, a archive, w window, bs *boots) error {
 	gaps := make(map[string][]*auditGap) // by boot, in order
 	for _, g := range r.Gaps {
 		gaps[g.Boot] = append(gaps[g.Boot], g)
@@ -363,7 +363,7 @@ func (r *auditReport) explain(ctx context.Context, a archive, w window) error {
 		seq, _ := usable(l.Seq)
 		if g := gapOf(gaps[l.Boot], seq); g != nil {
 			g.putAside(seq, l)
-		} else if l.Time < w.to.UnixNano() && seq > 0 && l.Boot != "" {
+		} else if l.Time < w.to.UnixNano() && seq > 0 && l.Boot != "" && !bs.by[l.Boot].holds(seq) {
 			if known[l.Boot] == nil {
 				known[l.Boot] = new(auditGap)
 			}
@@ -395,6 +395,20 @@ func (r *auditReport) addAside(known map[string]*auditGap) {
 	if len(known) > 0 {
 		r.decide()
 	}
+}
+
+// holds reports whether every channel of the boot that the archive knows has a
+// number: what was put aside was sent again, and stored.
+func (b *boot) holds(seq uint64) bool {
+	if b == nil || len(b.channels) == 0 {
+		return false
+	}
+	for _, set := range b.channels {
+		if !slices.ContainsFunc(set.Spans(), func(sp seqset.Span) bool { return sp.From <= seq && seq <= sp.To }) {
+			return false
+		}
+	}
+	return true
 }
 
 // gapOf returns the gap in which a number is missing, or nil.
