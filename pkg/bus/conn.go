@@ -174,12 +174,19 @@ func (l listener) Read(b []byte) (int, error) {
 		l.end(errSilent)
 	case err != nil:
 		l.end(err)
-	case l.gather > 0 && time.Since(began) > caughtUp:
-		// It had to be waited for: there is no more. How much came says nothing,
-		// because TLS and WebSockets give one record or frame at a time.
+	case l.gather > 0 && l.isAll(n < len(b), time.Since(began)):
 		time.Sleep(l.gather)
 	}
 	return n, err
+}
+
+// isAll reports whether a read has left nothing behind: it did not fill its room
+// or, where TLS and WebSockets give one record or frame at a time, it had to wait.
+func (l listener) isAll(room bool, took time.Duration) bool {
+	if _, plain := l.Conn.(*net.TCPConn); plain {
+		return room
+	}
+	return took > caughtUp
 }
 
 func (l *link) Read(b []byte) (int, error) { return l.in.Read(b) }
