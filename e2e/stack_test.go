@@ -122,6 +122,11 @@ func commandsFromTheShell(t *testing.T, d *demo) {
 	assert.Equal(t, []string{wire.Accepted, wire.Done}, []string{acks[0].Phase, acks[1].Phase})
 	assert.InDelta(t, 100, acks[1].Readback.V, 1)
 
+	// The status of the same reading follows the ack.
+	l.Await(mark, "a status with the voltage reached", func(m bus.Message) bool {
+		var list []wire.Channel
+		return m.Topic == "/hv/status" && json.Unmarshal(m.Payload, &list) == nil && list[0].VMon.V > 99
+	})
 	var rising []float64
 	var status wire.Channel
 	for _, m := range l.Heard("/hv/status") {
