@@ -16,6 +16,7 @@ type config struct {
 	Limits      psu.Limits `env:"DCS_LIMITS" doc:"operator's limits in volts by channel, as in 0=0:500,1=-300:0"`
 	Labels      labels     `env:"DCS_LABELS" doc:"names of channels for people, as in 1=module A,2=module B"`
 	PadChannels bool       `env:"DCS_PAD_CHANNELS" envDefault:"false" doc:"put an inert channel 0 first, for flows that index the list by channel number"`
+	device.Instrument
 	device.Settings
 }
 

@@ -57,9 +57,9 @@ func serve(t testing.TB, s server) string {
 func newBench(t testing.TB, dev, model string, s server) *bench {
 	broker := brokertest.New(t, brokerOptions)
 	b := &bench{t: t, broker: broker, address: serve(t, s), dataDir: t.TempDir()}
-	b.cfg = config{Settings: device.Settings{
+	b.cfg = config{Instrument: device.Instrument{Model: model, Address: b.address}, Settings: device.Settings{
 		Device: service.Device{Device: dev}, Bus: service.Bus{Broker: broker.URL()},
-		Model: model, Address: b.address, Period: 100 * time.Millisecond, Backlog: time.Hour,
+		Period: 100 * time.Millisecond, Backlog: time.Hour,
 	}}
 	b.Listener = bustest.Listen(t, broker.URL(), "/"+dev+"/#")
 	return b
@@ -308,7 +308,7 @@ func TestSecondDriverWithTheSameNameIsToldAway(t *testing.T) {
 }
 
 func TestConfigNamesEveryWrongSetting(t *testing.T) {
-	c := config{Settings: device.Settings{Model: "hmp", Period: time.Nanosecond, Bus: service.Bus{Broker: "localhost"}}}
+	c := config{Instrument: device.Instrument{Model: "hmp"}, Settings: device.Settings{Period: time.Nanosecond, Bus: service.Bus{Broker: "localhost"}}}
 	err := c.Validate()
 	for _, want := range []string{"DCS_MODEL", "hmp4040, iseg", "DCS_PERIOD", "DCS_BROKER", "DCS_ADDRESS"} {
 		assert.ErrorContains(t, err, want)

@@ -12,6 +12,7 @@ import (
 
 type config struct {
 	Legacy string `env:"DCS_LEGACY_SENSOR" doc:"publish /sensor/<this name>/<measurement> as well, as the original stack did"`
+	device.Instrument
 	device.Settings
 }
 

@@ -33,9 +33,9 @@ func drive(t *testing.T, dev, model, address, legacy string) *bench {
 	t.Helper()
 	url := brokertest.Start(t)
 	b := &bench{Listener: bustest.Listen(t, url, "/#"), env: servicetest.Env(t, "sensor", dev)}
-	cfg := &config{Legacy: legacy, Settings: device.Settings{
+	cfg := &config{Legacy: legacy, Instrument: device.Instrument{Model: model, Address: address}, Settings: device.Settings{
 		Device: service.Device{Device: dev}, Bus: service.Bus{Broker: url},
-		Model: model, Address: address, Period: 50 * time.Millisecond, Backlog: time.Hour,
+		Period: 50 * time.Millisecond, Backlog: time.Hour,
 	}}
 	require.NoError(t, cfg.Validate())
 	ctx, cancel := context.WithCancel(context.Background())
@@ -161,11 +161,11 @@ func TestFault22SerialCableOutAndIn(t *testing.T) {
 }
 
 func TestConfigNamesEveryWrongSetting(t *testing.T) {
-	c := config{Legacy: "a/b", Settings: device.Settings{Model: "dht", Period: time.Second, Bus: service.Bus{Broker: "tcp://x:1"}}}
+	c := config{Legacy: "a/b", Instrument: device.Instrument{Model: "dht"}, Settings: device.Settings{Period: time.Second, Bus: service.Bus{Broker: "tcp://x:1"}}}
 	err := c.Validate()
 	assert.ErrorContains(t, err, "DCS_ADDRESS")
 	assert.ErrorContains(t, err, "DCS_LEGACY_SENSOR")
-	c = config{Settings: device.Settings{Model: "dht22", Period: time.Second, Bus: service.Bus{Broker: "tcp://x:1"}}}
+	c = config{Instrument: device.Instrument{Model: "dht22"}, Settings: device.Settings{Period: time.Second, Bus: service.Bus{Broker: "tcp://x:1"}}}
 	assert.ErrorContains(t, c.Validate(), "choose one of dht, sine")
 	c.Model, c.Address = "dht", "/dev/ttyUSB0"
 	assert.ErrorContains(t, c.Validate(), "DCS_ADDRESS")

@@ -41,7 +41,7 @@ type status struct {
 func settings(url string) *device.Settings {
 	return &device.Settings{
 		Device: service.Device{Device: "hv"}, Bus: service.Bus{Broker: url},
-		Model: "test", Period: time.Second, Backlog: time.Hour,
+		Period: time.Second, Backlog: time.Hour,
 	}
 }
 

@@ -22,10 +22,15 @@ import (
 type Settings struct {
 	service.Device
 	service.Bus
-	Model   string        `env:"DCS_MODEL,required,notEmpty" doc:"the instrument's model"`
-	Address string        `env:"DCS_ADDRESS" doc:"where the instrument is: tcp://10.0.0.7:5025, serial:///dev/ttyUSB0?baud=9600"`
 	Period  time.Duration `env:"DCS_PERIOD" envDefault:"1s" doc:"poll period"`
 	Backlog time.Duration `env:"DCS_BACKLOG" envDefault:"1h" doc:"for how long statuses are kept for replay while the bus is away"`
+}
+
+// Instrument are the settings of a driver that has an instrument of one of
+// several models.
+type Instrument struct {
+	Model   string `env:"DCS_MODEL,required,notEmpty" doc:"the instrument's model"`
+	Address string `env:"DCS_ADDRESS" doc:"where the instrument is: tcp://10.0.0.7:5025, serial:///dev/ttyUSB0?baud=9600"`
 }
 
 // Check reports what is wrong with the settings.

@@ -56,6 +56,8 @@ type Ack struct {
 	Message  string    `json:"message"`
 	Closest  Value     `json:"closest"`  // the closest valid value, where one would do
 	Readback Value     `json:"readback"` // vmon in V; for seti ireq in A, for ramp V/s
+
+	Run int64 `json:"run,omitempty"` // of a command about runs
 }
 
 // Final reports whether nothing more will be said of the command.

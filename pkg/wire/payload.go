@@ -69,6 +69,36 @@ type Meta struct {
 	Channels []MetaChannel        `json:"channels,omitzero"`
 	Fields   map[string]MetaField `json:"fields"`
 	Commands map[string]MetaOp    `json:"commands,omitzero"`
+
+	Procedures map[string]MetaProcedure `json:"procedures,omitzero"` // of a device that executes runs
+}
+
+// MetaProcedure describes what a device can execute.
+type MetaProcedure struct {
+	Title      string                   `json:"title,omitzero"`
+	Limit      float64                  `json:"limit"` // s that it may take
+	Parameters map[string]MetaParameter `json:"parameters,omitzero"`
+}
+
+// The types of parameters.
+const (
+	TypeString = "string"
+	TypeInt    = "int"
+	TypeFloat  = "float"
+	TypeBool   = "bool"
+)
+
+// MetaParameter describes a parameter of a procedure.
+type MetaParameter struct {
+	Type     string `json:"type"`
+	Title    string `json:"title,omitzero"`
+	Unit     string `json:"unit,omitzero"`
+	Pattern  string `json:"pattern,omitzero"` // of a string, RE2, the whole of it
+	Min      Value  `json:"min,omitzero"`
+	Max      Value  `json:"max,omitzero"`
+	Values   []any  `json:"values,omitzero"`
+	Default  any    `json:"default,omitzero"`
+	Required bool   `json:"required,omitzero"`
 }
 
 // MetaChannel describes a channel; its own limits win over those of the ops.
