@@ -298,7 +298,7 @@ func (m *Machine) ack(now time.Time, t *task, phase string, code wire.Code, mess
 // say sends an ack and remembers it as the latest of its id.
 func (m *Machine) say(now time.Time, e *Effects, t *task, a wire.Ack) {
 	if !t.unnamed {
-		m.ids.note(now, t.cmd.ID, t.content, a)
+		m.ids.Note(now, t.cmd.ID, t.content, a)
 	}
 	e.Acks = append(e.Acks, a)
 }

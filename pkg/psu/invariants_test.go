@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"trackerdcs/pkg/ids"
 	"trackerdcs/pkg/wire"
 )
 
@@ -242,7 +243,7 @@ func (w *walker) checkFirst(ev Received, a wire.Ack) error {
 	if c.ID != "" && a.ID != c.ID {
 		return fmt.Errorf("the first ack is for %s", a.ID)
 	}
-	if before, ok := w.known[c.ID]; ok && c.ID != "" && (w.open[c.ID] != nil || w.now.Sub(w.ackedAt[c.ID]) <= keptFor) {
+	if before, ok := w.known[c.ID]; ok && c.ID != "" && (w.open[c.ID] != nil || w.now.Sub(w.ackedAt[c.ID]) <= ids.KeptFor) {
 		same := before.Command.Value() == c.Value()
 		switch {
 		case ev.Retained && a.Code == wire.Retained:

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"trackerdcs/pkg/ids"
 	"trackerdcs/pkg/wire"
 )
 
@@ -38,7 +39,7 @@ type Machine struct {
 	saving   []*task // lock and unlock that are to be kept on disk
 	kept     []*task // those that are being kept
 	locks    map[int]Lock
-	ids      *idBook
+	ids      *ids.Book
 	made     int          // ids made up
 	stamper  wire.Stamper // of readings
 	ackTimes wire.Stamper // no two acks have the same time: the archive tells them apart by it
@@ -137,7 +138,7 @@ func OpsOf(i Instrument) Ops {
 
 // NewMachine makes a machine that has not seen its instrument yet.
 func NewMachine(cfg Config) *Machine {
-	m := &Machine{cfg: cfg, locks: maps.Clone(cfg.Locks), channels: make(map[int]*channel), ids: newIDBook()}
+	m := &Machine{cfg: cfg, locks: maps.Clone(cfg.Locks), channels: make(map[int]*channel), ids: ids.New()}
 	if m.locks == nil {
 		m.locks = make(map[int]Lock)
 	}

@@ -1,20 +1,20 @@
 package psu
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
 	"time"
 
+	"trackerdcs/pkg/ids"
 	"trackerdcs/pkg/wire"
 )
 
 // task is a command on its way.
 type task struct {
 	cmd      wire.Command
-	content  [sha256.Size]byte
+	content  ids.Content
 	unnamed  bool // its id was made up: nobody can repeat it
 	channels []int
 	received time.Time

@@ -1,12 +1,12 @@
 package psu
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
+	"trackerdcs/pkg/ids"
 	"trackerdcs/pkg/wire"
 )
 
@@ -19,15 +19,15 @@ func (m *Machine) received(now time.Time, e *Effects, ev Received) {
 	t := &task{cmd: cmd, content: content(ev), received: now}
 	if cmd.ID == "" {
 		t.cmd.ID, t.unnamed = m.makeID(), true
-	} else if old := m.ids.find(now, cmd.ID); old != nil && !ev.Retained {
-		if old.content == t.content {
-			e.Acks = append(e.Acks, old.ack)
+	} else if latest, said, known := m.ids.Find(now, cmd.ID); known && !ev.Retained {
+		if said == t.content {
+			e.Acks = append(e.Acks, latest)
 			return
 		}
 		// Not noted: the id's own ack stays the one that is repeated.
 		e.Acks = append(e.Acks, m.ack(now, t, wire.Rejected, wire.Duplicate, "this id was another command's: choose a new one"))
 		return
-	} else if old != nil {
+	} else if known {
 		e.Acks = append(e.Acks, m.ack(now, t, wire.Rejected, wire.Retained, retainedText))
 		return
 	}
@@ -49,7 +49,7 @@ func (m *Machine) received(now time.Time, e *Effects, ev Received) {
 func (m *Machine) makeID() string {
 	for {
 		m.made++
-		if id := m.cfg.Boot + "-" + strconv.Itoa(m.made); m.ids.byID[id] == nil {
+		if id := m.cfg.Boot + "-" + strconv.Itoa(m.made); !m.ids.Used(id) {
 			return id
 		}
 	}
@@ -59,13 +59,13 @@ const retainedText = "the command was left on the broker from before: commands a
 
 // content is what makes two commands with one id the same: all but when they
 // expire.
-func content(ev Received) [sha256.Size]byte {
+func content(ev Received) ids.Content {
 	c := ev.Command
 	head := c.Op + "/" + c.Channel.String() + "\x00"
 	if ev.Err != nil {
-		return sha256.Sum256(append([]byte(head), ev.Payload...))
+		return ids.ContentOf(append([]byte(head), ev.Payload...))
 	}
-	return sha256.Sum256(fmt.Append([]byte(head), c.Value(), "\x00", c.Reason, "\x00", c.User, "\x00", c.Dry))
+	return ids.ContentOf(fmt.Append([]byte(head), c.Value(), "\x00", c.Reason, "\x00", c.User, "\x00", c.Dry))
 }
 
 // judge says whether a command may be executed, and if not, why.
