@@ -215,7 +215,6 @@ func (r *Receiver) begin(device string, m wire.Manifest) (*incoming, error) {
 	if err := disk.WriteFile(filepath.Join(dir, "manifest.json"), b, 0o640); err != nil {
 		return nil, err
 	}
-	in.at = in.at.skip(m.Files)
 	r.open[m.Run] = in
 	r.o.Log.Info("results are coming", "device", device, "run", m.Run, "files", len(m.Files), "bytes", size)
 	return in, nil

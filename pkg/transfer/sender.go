@@ -55,7 +55,7 @@ type Sender struct {
 	*bus.Client
 	o     Options
 	sent  atomic.Int64
-	again prometheus.Counter
+	again atomic.Int64 // chunks that were sent once more
 
 	mu       sync.Mutex
 	queue    []Offer
@@ -79,10 +79,11 @@ func New(o Options) (*Sender, error) {
 		receipts: make(chan wire.Receipt, 64),
 		changed:  make(chan struct{}, 1),
 		buffers:  make(chan []byte, 2*wire.ChunkWindow),
-		again:    prometheus.NewCounter(prometheus.CounterOpts{Name: "dcs_chunks_again_total", Help: "Chunks of results that were sent once more."}),
 	}
 	if o.Metrics != nil {
-		o.Metrics.MustRegister(s.again,
+		o.Metrics.MustRegister(
+			prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "dcs_chunks_again_total", Help: "Chunks of results that were sent once more."},
+				func() float64 { return float64(s.again.Load()) }),
 			prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "dcs_results_sent_bytes_total", Help: "Bytes of results sent."},
 				func() float64 { return float64(s.sent.Load()) }),
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dcs_results_waiting", Help: "Runs whose results are not in the database yet."},
@@ -237,15 +238,15 @@ func (d *delivery) run(ctx context.Context) (stored bool) {
 		case <-ctx.Done():
 			return false
 		case <-d.s.changed:
-			d.going = false
-			if d.s.Connected() {
-				d.ask()
-			}
+			d.ask()
 			timer.Reset(answerTime)
 		case <-timer.C:
-			if d.s.Connected() {
-				d.ask()
+			if !d.s.Connected() {
+				d.s.setProblem(fmt.Sprintf("run %d: no connection to the broker", d.o.Manifest.Run))
+			} else if !d.going {
+				d.s.setProblem(fmt.Sprintf("run %d: the sink %s does not answer", d.o.Manifest.Run, d.s.o.Sink))
 			}
+			d.ask()
 			timer.Reset(answerTime)
 		case r := <-d.s.receipts:
 			if r.Run != d.o.Manifest.Run || r.UID != d.o.Manifest.UID {
@@ -275,7 +276,6 @@ func (d *delivery) run(ctx context.Context) (stored bool) {
 func (d *delivery) ask() {
 	d.going = false
 	if !d.s.Connected() {
-		d.s.setProblem(fmt.Sprintf("run %d: no connection to the broker", d.o.Manifest.Run))
 		return
 	}
 	m := bus.Message{
@@ -313,7 +313,7 @@ func (d *delivery) fill() error {
 			return err
 		}
 		if d.next.before(d.most) {
-			d.s.again.Inc()
+			d.s.again.Add(1)
 		}
 		d.next = d.next.next(d.files)
 		if d.most.before(d.next) {
