@@ -11,7 +11,8 @@ demo: bin/dcs
 
 # All our binaries, into bin/.
 build:
-	$(GO) build -o bin/ ./drivers/psu ./drivers/sensor ./drivers/sim ./services/loader ./services/broker ./cmd/dcs
+	$(GO) build -o bin/ ./drivers/psu ./drivers/sensor ./drivers/ph2acf ./drivers/sim ./drivers/ph2acfsim \
+		./services/loader ./services/runcontrol ./services/calibration ./services/broker ./cmd/dcs
 
 .PHONY: bin/dcs
 bin/dcs:

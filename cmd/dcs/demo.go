@@ -89,6 +89,9 @@ func (d *demo) run(ctx context.Context, out io.Writer) error {
 	if err := os.MkdirAll(d.data, 0o750); err != nil {
 		return err
 	}
+	if err := d.writeProcedures(); err != nil {
+		return err
+	}
 	began := time.Now()
 	log := &prefixedLog{out: out, colour: isTerminal(out)}
 	watch := newStates(d.broker())
@@ -169,6 +172,7 @@ func (d *demo) table(out io.Writer, took time.Duration) {
 	fmt.Fprintf(w, "  Node-RED editor\thttp://127.0.0.1:%d/\tnone\n", d.port(nodeRedPort))
 	fmt.Fprintf(w, "  MQTT broker\t%s\tnone\n", d.broker())
 	fmt.Fprintf(w, "  InfluxDB 1.8\thttp://127.0.0.1:%d   database dcs\tnone\n", d.port(influxPort))
+	fmt.Fprintf(w, "  MongoDB (FerretDB)\t%s   database dcs\tnone\n", d.mongo())
 	for _, i := range simulators {
 		fmt.Fprintf(w, "  simulated %s\ttcp://127.0.0.1:%d   device %s\tnone\n", i.title, d.port(i.port), i.device)
 	}
@@ -181,10 +185,11 @@ func (d *demo) table(out io.Writer, took time.Duration) {
   %sbin/dcs watch              all channels, live
   %sbin/dcs set hv/0 100       a setpoint, and what became of it
   %sbin/dcs switch hv/0 on     and the ramp
+  %sbin/dcs run start calibration --module M12     a calibration of a module
 
 Ctrl-C ends all of it. What the parts say:
 
-`, env, env, env)
+`, env, env, env, env)
 }
 
 // prefixedLog writes the lines of all parts, each behind its part's name. They

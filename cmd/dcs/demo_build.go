@@ -33,8 +33,9 @@ func build(ctx context.Context, tree string, out io.Writer) error {
 	steps := []step{
 		{
 			name: "our programs", needed: func() bool { return true },
-			command: []string{"go", "build", "-o", bin, "./drivers/psu", "./drivers/sensor", "./drivers/sim", "./services/loader", "./services/broker"},
-			dir:     tree,
+			command: []string{"go", "build", "-o", bin, "./drivers/psu", "./drivers/sensor", "./drivers/sim", "./drivers/ph2acf", "./drivers/ph2acfsim",
+				"./services/loader", "./services/broker", "./services/runcontrol", "./services/calibration"},
+			dir: tree,
 		},
 		{
 			name: "InfluxDB 1.8", first: "one to two minutes the first time",
@@ -43,6 +44,15 @@ func build(ctx context.Context, tree string, out io.Writer) error {
 			},
 			command: []string{"go", "build", "-o", bin, "-ldflags", "-X main.version=1.8.10", "github.com/influxdata/influxdb/cmd/influxd"},
 			dir:     filepath.Join(tree, "tools", "influxd"),
+		},
+		{
+			name: "FerretDB", first: "one to two minutes the first time",
+			needed: func() bool {
+				made, from := filepath.Join(bin, "ferretdb"), filepath.Join(tree, "tools", "ferretdb")
+				return older(made, filepath.Join(from, "go.mod")) || older(made, filepath.Join(from, "main.go"))
+			},
+			command: []string{"go", "build", "-o", bin, "."},
+			dir:     filepath.Join(tree, "tools", "ferretdb"),
 		},
 		{
 			name: "Node-RED and its nodes", first: "half a minute the first time",

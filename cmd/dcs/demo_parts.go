@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -19,6 +20,7 @@ import (
 const (
 	mqttPort    = 1883
 	influxPort  = 8086
+	mongoPort   = 27017
 	nodeRedPort = 1880
 )
 
@@ -48,6 +50,8 @@ func (d *demo) address(p int) string { return net.JoinHostPort("127.0.0.1", strc
 
 func (d *demo) broker() string { return "tcp://" + d.address(mqttPort) }
 
+func (d *demo) mongo() string { return "mongodb://" + d.address(mongoPort) }
+
 func (d *demo) influx() string { return "http://" + d.address(influxPort) }
 
 // parts are the programs of the demonstrator. They are started at once: each
@@ -62,6 +66,12 @@ func (d *demo) parts(s *states) []supervise.Part {
 		d.program("sensor_1", "sensor", stageDrivers, s.ready(root.State("sensor_1")),
 			"DCS_DEVICE=sensor_1", "DCS_MODEL=sine"),
 		d.nodeRed(),
+		d.ferretdb(),
+		d.program("runcontrol", "runcontrol", stageDrivers, s.ready(root.ServiceState("runcontrol")), "DCS_MONGO_URI="+d.mongo()),
+		d.program("calibration", "calibration", stageDrivers, s.ready(root.ServiceState("calibration")),
+			"DCS_MONGO_URI="+d.mongo(), "DCS_INFLUX_BUCKET=dcs/autogen"),
+		d.program("ph2acf", "ph2acf", stageDrivers, s.ready(root.State("ph2acf")),
+			"DCS_DEVICE=ph2acf", "DCS_PROCEDURES="+d.procedures()),
 	}
 	for _, i := range simulators {
 		listen := "tcp://" + d.address(i.port)
@@ -72,13 +82,13 @@ func (d *demo) parts(s *states) []supervise.Part {
 	return parts
 }
 
-// withoutSettings is an environment without the settings of our programs, of
-// InfluxDB and of Node-RED: those that somebody has exported are of another
+// withoutSettings is an environment without the settings of our programs, of the
+// databases and of Node-RED: those that somebody has exported are of another
 // installation.
 func withoutSettings(environ []string) []string {
 	var out []string
 	for _, e := range environ {
-		if !strings.HasPrefix(e, "DCS_") && !strings.HasPrefix(e, "INFLUXDB_") && !strings.HasPrefix(e, "NODERED_") {
+		if !strings.HasPrefix(e, "DCS_") && !strings.HasPrefix(e, "INFLUXDB_") && !strings.HasPrefix(e, "NODERED_") && !strings.HasPrefix(e, "FERRETDB_") {
 			out = append(out, e)
 		}
 	}
@@ -117,6 +127,28 @@ func (d *demo) makeDatabase(ctx context.Context) error {
 	return until(ctx, func() error {
 		return fetch(ctx, http.MethodPost, d.influx()+"/query?"+query.Encode())
 	})
+}
+
+// ferretdb is the demonstrator's MongoDB.
+func (d *demo) ferretdb() supervise.Part {
+	return supervise.Part{
+		Name: "ferretdb", Path: d.bin("ferretdb"), Dir: d.tree, Stage: stageServers,
+		Env:   []string{"FERRETDB_LISTEN=" + d.address(mongoPort), "FERRETDB_DIR=" + filepath.Join(d.data, "ferretdb")},
+		Ready: connects(d.address(mongoPort)),
+	}
+}
+
+func (d *demo) procedures() string { return filepath.Join(d.data, "procedures.yml") }
+
+// writeProcedures writes the file of procedures with the address that the
+// simulated HV supply has here.
+func (d *demo) writeProcedures() error {
+	b, err := os.ReadFile(filepath.Join(d.tree, "drivers", "ph2acfsim", "procedures.yml"))
+	if err != nil {
+		return err
+	}
+	text := strings.ReplaceAll(string(b), "127.0.0.1:10001", d.address(simulators[0].port))
+	return os.WriteFile(d.procedures(), []byte(text), 0o640)
 }
 
 func (d *demo) nodeRed() supervise.Part {

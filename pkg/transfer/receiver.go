@@ -385,27 +385,6 @@ func (r *Receiver) Forget(run int64) error {
 	return os.RemoveAll(r.Folder(run))
 }
 
-// Receiving lists the runs in Dir of which something is there, and whether all is.
-func (r *Receiver) Receiving() (map[int64]bool, error) {
-	entries, err := os.ReadDir(r.o.Dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	found := make(map[int64]bool)
-	for _, e := range entries {
-		run, err := strconv.ParseInt(e.Name(), 10, 64)
-		if err != nil || !e.IsDir() {
-			continue
-		}
-		_, all, err := Load(r.Folder(run))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		found[run] = err == nil && all
-	}
-	return found, nil
-}
-
 // Close closes the files that are being written.
 func (r *Receiver) Close() {
 	for _, in := range r.open {
