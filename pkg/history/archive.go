@@ -117,6 +117,7 @@ type State struct {
 	State string
 	Boot  string
 	Seq   float64 // in the state stopped the last number that the boot used; 0 if it is not said
+	Error string  // of StatesAt
 }
 
 // States calls fn for each state from that time on: one name after another,

@@ -302,7 +302,7 @@ func TestRecords(t *testing.T) {
 		states = append(states, s)
 		return nil
 	}))
-	assert.Equal(t, []State{{"hv", 5, "ready", "a", 0}, {"hv", 6, "stopped", "a", 42}}, states)
+	assert.Equal(t, []State{{"hv", 5, "ready", "a", 0, ""}, {"hv", 6, "stopped", "a", 42, ""}}, states)
 
 	c = scripted(t, rows("service", "loader", `"time","topic","reason","boot","seq"`, `[5,"/hv/status","not JSON",null,null],[6,"/hv/status","time","a",42]`))
 	var letters []DeadLetter
