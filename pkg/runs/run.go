@@ -112,7 +112,9 @@ type Device struct {
 	Firmware string    `bson:"firmware,omitempty" json:"firmware,omitempty"`
 	Driver   string    `bson:"driver,omitempty" json:"driver,omitempty"`
 	Statuses int64     `bson:"statuses" json:"statuses"`
-	Missing  int64     `bson:"missing" json:"missing"` // statuses that are known to lack
+	Missing  int64     `bson:"missing" json:"missing"`                // statuses that are known to lack
+	First    time.Time `bson:"first,omitempty" json:"first,omitzero"` // time of its first status in the run
+	Last     time.Time `bson:"last,omitempty" json:"last,omitzero"`   // and of its last
 	Boots    []string  `bson:"boots,omitempty" json:"boots,omitempty"`
 	Channels []Channel `bson:"channels" json:"channels"`
 	States   []Event   `bson:"states,omitempty" json:"states,omitempty"` // that it entered
