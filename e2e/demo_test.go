@@ -53,8 +53,8 @@ func root(t *testing.T) string {
 func freeOffset(t *testing.T) int {
 	t.Helper()
 next:
-	for offset := 1000; offset < 20000; offset += 100 {
-		for _, p := range []int{1883, 8086, 1880, 10001, 10002, 10003} {
+	for offset := 1000; offset < 30000; offset += 100 {
+		for _, p := range []int{1883, 8086, 27017, 1880, 10001, 10002, 10003} {
 			l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(p+offset)))
 			if err != nil {
 				continue next
@@ -160,6 +160,9 @@ func (d *demo) processes() map[string]int {
 			}
 			if strings.HasPrefix(kv, "INFLUXDB_DATA_DIR=") {
 				name = "influxd"
+			}
+			if strings.HasPrefix(kv, "FERRETDB_DIR=") {
+				name = "ferretdb"
 			}
 			if strings.HasPrefix(kv, "NODERED_PORT=") {
 				name = "nodered"
