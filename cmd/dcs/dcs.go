@@ -22,6 +22,7 @@ type commands struct {
 	Switch  switchCmd        `cmd:"" help:"Switch a channel on or off, and wait for what comes of it."`
 	Send    sendCmd          `cmd:"" help:"Send any command: seti, ramp, clear, lock, unlock."`
 	Audit   auditCmd         `cmd:"" help:"Prove that nothing is missing in the archive, or say what is."`
+	At      atCmd            `cmd:"" help:"Print all setpoints and readbacks at a time in the past."`
 	Version kong.VersionFlag `help:"Print the version."`
 }
 
@@ -46,7 +47,7 @@ func run(args []string) int {
 	if err != nil {
 		panic("dcs: " + err.Error()) // the commands above are badly written
 	}
-	k, err := parser.Parse(args)
+	k, err := parser.Parse(letAgo(args))
 	if err != nil {
 		parser.Errorf("%v", err)
 		fmt.Fprintln(os.Stderr, "dcs: dcs --help lists all commands, dcs <command> --help says how one is used")
