@@ -1,0 +1,309 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"trackerdcs/pkg/wire"
+)
+
+// live is what is known of the run under way and is not kept on disk: after a
+// restart it is found out again.
+type live struct {
+	plan *plan
+
+	asked    time.Time // when the driver was asked to start, last
+	askTries int
+	taken    bool      // it said that it did
+	takenAt  time.Time // and when
+	endAck   *wire.Ack // its last ack, when that says that the program has ended
+
+	abortSince time.Time // of the wish
+	abortAsked time.Time // when the driver was asked, last
+	abortTries int
+	abortTaken bool
+
+	absentSince time.Time // since when the driver does not know the run
+
+	delivering time.Time // since when
+	refusal    string    // what the sink says against the record or the results
+
+	recorded  time.Time // when the record was said last
+	confirmed string    // the state in which the sink has it
+}
+
+// resume counts time anew after a break in which nothing could be heard.
+func (l *live) resume() {
+	if l.plan != nil {
+		l.plan.again()
+	}
+	if !l.taken {
+		l.asked = time.Time{}
+		l.askTries = max(0, l.askTries-1)
+	}
+	if !l.abortTaken {
+		l.abortAsked = time.Time{}
+		l.abortTries = max(0, l.abortTries-1)
+	}
+	l.absentSince, l.recorded = time.Time{}, time.Time{}
+}
+
+// enter is a transition.
+func (m *Machine) enter(name, to, reason string) {
+	l := m.book.Life
+	t := m.stamp()
+	l.Run.Transitions = append(l.Run.Transitions, wire.Transition{Name: name, From: l.Run.State, To: to, Time: t, Reason: reason})
+	l.Run.State, l.Run.Since, l.Run.Error = to, t, l.Reason
+	m.touch()
+	m.sayState()
+	m.sayRecord()
+}
+
+// advance does what can be done now, step by step.
+func (m *Machine) advance() {
+	if m.check != nil {
+		m.advanceCheck()
+	}
+	for range 10 { // a life has fewer steps
+		l := m.life()
+		if l == nil || !m.settled || m.numbering != 0 {
+			return
+		}
+		step := l.Step
+		switch step {
+		case stepReaching:
+			m.reach(l)
+		case stepAsking:
+			m.askDriver(l)
+		case stepRunning:
+			m.follow(l)
+		case stepWrapping:
+			m.wrap(l)
+		case stepEnding:
+			m.endUp(l)
+		case stepDelivering:
+			m.deliver(l)
+		}
+		if l.Step == step {
+			return
+		}
+	}
+}
+
+// planned goes on with the configuration of a transition.
+func (m *Machine) planned(l *Life, transition string) (done bool, fail *failure) {
+	cfg, needed := l.Run.Configurations[transition]
+	if !needed {
+		return true, nil
+	}
+	if m.live.plan == nil {
+		m.live.plan = newPlan(m.now, transition, cfg, l.Run.UID, orderUser(l.Run.Run, l.Run.User))
+	}
+	done, fail = m.live.plan.step(m)
+	phase := ""
+	if !done && fail == nil {
+		phase = m.live.plan.phase()
+	}
+	if l.Run.State == wire.RunConfiguring && phase != l.Run.Phase {
+		l.Run.Phase = phase
+		m.stale = true
+	}
+	if done || fail != nil {
+		m.live.plan = nil
+	}
+	return done, fail
+}
+
+// reach brings about what the run needs.
+func (m *Machine) reach(l *Life) {
+	if len(l.Aborts) > 0 {
+		m.live.plan = nil
+		m.conclude(l, wire.RunAborted, wire.OK, l.Aborts[0].text()+m.left(l))
+		return
+	}
+	done, fail := m.planned(l, transRun)
+	switch {
+	case fail != nil:
+		m.conclude(l, wire.RunFailed, fail.code, fail.text)
+	case done:
+		l.Step = stepAsking
+		m.touch()
+	}
+}
+
+// left says that setpoints stay as they are, where nothing takes them back.
+func (m *Machine) left(l *Life) string {
+	_, back := l.Run.Configurations[transEnd]
+	if len(l.Run.Configurations[transRun].Setpoints) > 0 && !back {
+		return "; the setpoints stay as they are"
+	}
+	return ""
+}
+
+// wrap brings about what is needed after the program, before the run is
+// finishing.
+func (m *Machine) wrap(l *Life) {
+	if a := l.gaveUp(stepWrapping); a != nil {
+		m.conclude(l, wire.RunAborted, wire.OK, "the program ended well, and what finish needs was given up: "+a.text())
+		return
+	}
+	done, fail := m.planned(l, transFinish)
+	switch {
+	case fail != nil:
+		m.finishFailed(l, fail)
+	case done:
+		m.finishing(l)
+	}
+}
+
+func (m *Machine) finishFailed(l *Life, fail *failure) {
+	m.conclude(l, wire.RunFailed, fail.code, "the program ended well, and what finish needs was not reached: "+fail.text)
+}
+
+// conclude says how a run ends, as far as program and driver are concerned.
+func (m *Machine) conclude(l *Life, outcome string, code wire.Code, reason string) {
+	l.Outcome, l.Code, l.Reason = outcome, code, reason
+	m.dropOrders()
+	if outcome != wire.RunFinished {
+		m.log("run %d: %s: %s", l.Run.Run, outcome, reason)
+	}
+	m.finishing(l)
+}
+
+// finishing goes on to what a run needs at its end, and its results.
+func (m *Machine) finishing(l *Life) {
+	m.live.plan = nil
+	l.Run.Phase = ""
+	_, wind := l.Run.Configurations[transEnd]
+	switch {
+	case wind:
+		l.Step = stepEnding
+	case l.Run.Results != wire.ResultsNone && l.Run.Results != wire.ResultsMissing:
+		l.Step = stepDelivering
+	case l.Run.State == wire.RunConfiguring:
+		m.finalize(l)
+		return
+	default:
+		l.Step = stepDelivering // which has nothing to wait for
+	}
+	m.live.delivering = m.now
+	m.enter(transFinish, wire.RunFinishing, l.Reason)
+}
+
+// endUp brings about what the end needs. A run that failed takes note when
+// that fails too; one that ended well has failed then.
+func (m *Machine) endUp(l *Life) {
+	if a := l.gaveUp(stepEnding, stepDelivering); a != nil {
+		m.endFailed(l, wire.RunAborted, wire.OK, "what end needs was given up: "+a.text())
+		return
+	}
+	done, fail := m.planned(l, transEnd)
+	switch {
+	case fail != nil:
+		m.endFailed(l, wire.RunFailed, fail.code, "what end needs was not reached: "+fail.text)
+	case done:
+		m.toDelivery(l)
+	}
+}
+
+func (m *Machine) endFailed(l *Life, outcome string, code wire.Code, text string) {
+	if l.Outcome == wire.RunFinished {
+		l.Outcome, l.Code = outcome, code
+	}
+	l.Reason = add(l.Reason, text)
+	m.log("run %d: %s", l.Run.Run, text)
+	m.dropOrders()
+	m.toDelivery(l)
+}
+
+func (m *Machine) toDelivery(l *Life) {
+	l.Step = stepDelivering
+	m.live.plan = nil
+	m.live.delivering = m.now
+	m.stale = true
+	m.touch()
+}
+
+// gaveUp is the abort that came in one of these steps: somebody wants to wait
+// no more. One that came before has ended the program, or came too late to.
+func (l *Life) gaveUp(steps ...string) *Asker {
+	for i := range l.Aborts {
+		if slices.Contains(steps, l.Aborts[i].Step) {
+			return &l.Aborts[i]
+		}
+	}
+	return nil
+}
+
+func add(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "; " + b
+}
+
+// deliver waits until the sink has the results.
+func (m *Machine) deliver(l *Life) {
+	switch l.Run.Results {
+	case wire.ResultsNone, wire.ResultsMissing, wire.ResultsReceived, wire.ResultsStored:
+		m.finalize(l)
+		return
+	}
+	if a := l.gaveUp(stepEnding, stepDelivering); a != nil {
+		l.Run.Results = wire.ResultsMissing
+		l.Reason = add(l.Reason, "the results were not waited for: "+a.text())
+		m.finalize(l)
+	}
+}
+
+// finalize ends a run.
+func (m *Machine) finalize(l *Life) {
+	name := map[string]string{
+		wire.RunFinished: transEnd, wire.RunFailed: "fail", wire.RunAborted: "abort", wire.RunInterrupted: "interrupt",
+	}[l.Outcome]
+	if !l.Run.Start.IsZero() && l.Run.End.IsZero() {
+		l.Run.End = m.stamp() // when it ended is not known: not later than now
+	}
+	l.Step = stepEnded
+	l.Run.Phase = ""
+	m.live.confirmed = ""
+	m.enter(name, l.Outcome, l.Reason)
+	m.keepRecord(l)
+	m.annotate(l)
+	m.answerAll(l)
+	m.log("run %d: %s %s, results %s", l.Run.Run, l.Outcome, l.Reason, l.Run.Results)
+}
+
+// answerAll gives the last acks of a run.
+func (m *Machine) answerAll(l *Life) {
+	run := l.Run.Run
+	if l.Ack.ID != "" {
+		a := l.Ack
+		a.Time, a.Boot = m.stamp(), m.cfg.Boot
+		a.Phase, a.Code, a.Message = finalAck(l.Outcome, l.Code, l.Reason)
+		l.Ack = a
+		m.noteAck(l)
+		m.emit(Answer{a})
+	}
+	for _, a := range l.Aborts {
+		m.answer(command{op: wire.Abort, id: a.ID, user: a.User, run: run}, wire.Done, wire.OK, "the run is "+l.Outcome)
+	}
+	l.Aborts = nil
+}
+
+// finalAck is what the sender of a start is told at the end.
+func finalAck(outcome string, code wire.Code, reason string) (phase string, c wire.Code, message string) {
+	switch outcome {
+	case wire.RunFinished:
+		return wire.Done, wire.OK, reason
+	case wire.RunAborted:
+		return wire.Superseded, wire.OK, reason
+	case wire.RunInterrupted:
+		code = wire.CodeUnreachable
+	}
+	if code == "" || code == wire.OK {
+		code = wire.Hardware
+	}
+	return wire.Failed, code, strings.TrimSpace(reason)
+}

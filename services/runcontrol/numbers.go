@@ -1,0 +1,183 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"trackerdcs/pkg/wire"
+)
+
+// highest is the highest number that anything knows, or why it is not known.
+func (m *Machine) highest() (n int64, why string) {
+	if !m.settled {
+		return 0, "run control has just started and listens for what stands on the bus: try again in a moment"
+	}
+	n = m.book.Highest
+	if m.found != nil {
+		n = max(n, m.found.Run)
+	}
+	for _, r := range m.unconfirmed {
+		n = max(n, r.Run)
+	}
+	for _, d := range m.devices {
+		if d.report != nil && d.report.Run < maxNumber {
+			n = max(n, d.report.Run)
+		}
+	}
+	sure := m.book.Sure
+	for _, s := range m.sinks {
+		if s.kept == nil {
+			continue
+		}
+		n = max(n, s.kept.Highest)
+		if s.kept.Known && s.state.State == wire.Ready && s.state.Boot == s.kept.Boot {
+			sure = true
+		}
+	}
+	if !sure {
+		return 0, "the highest number is not known yet: " + m.noBook() + ", and " + m.noSink()
+	}
+	return n, ""
+}
+
+func (m *Machine) noBook() string {
+	if m.cfg.NoBook != "" {
+		return m.cfg.NoBook
+	}
+	return "nothing on disk"
+}
+
+// noSink says why no sink has told the highest number.
+func (m *Machine) noSink() string {
+	names := m.sinkNames()
+	if len(names) == 0 {
+		return "no sink has reported: start services/calibration"
+	}
+	var each []string
+	for _, name := range names {
+		s := m.sinks[name]
+		switch {
+		case s.state.State != wire.Ready:
+			each = append(each, fmt.Sprintf("the sink %s is %s", name, stateText(s.state)))
+		case s.state.Boot != s.kept.Boot:
+			each = append(each, fmt.Sprintf("the sink %s has not reported", name))
+		default:
+			each = append(each, fmt.Sprintf("the sink %s has not asked its database yet", name))
+		}
+	}
+	return strings.Join(each, ", ")
+}
+
+// sinkNames are those of the services that keep runs.
+func (m *Machine) sinkNames() []string {
+	var names []string
+	for name, s := range m.sinks {
+		if s.kept != nil {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func stateText(s wire.State) string {
+	switch {
+	case s.State == "":
+		return "not known"
+	case s.State == wire.Unreachable && s.Error != "":
+		return s.State + " (" + s.Error + ")"
+	}
+	return s.State
+}
+
+// stands takes what is on the state topic: at first what a former run control
+// has left there, then our own echoes, and what somebody else writes, which is
+// put right.
+func (m *Machine) stands(payload []byte) {
+	if m.settled {
+		if !slices.ContainsFunc(m.said, func(p []byte) bool { return string(p) == string(payload) }) {
+			m.stale = true
+		}
+		return
+	}
+	var r wire.Run
+	if json.Unmarshal(payload, &r) == nil && plausible(&r) {
+		m.found = &r
+	}
+}
+
+// plausible reports whether a record can be one of ours.
+func plausible(r *wire.Run) bool {
+	switch r.State {
+	case wire.RunConfiguring, wire.RunRunning, wire.RunFinishing:
+	default:
+		if !wire.RunEnded(r.State) {
+			return false
+		}
+	}
+	return r.Run > 0 && r.Run < maxNumber && len(r.UID) <= wire.MaxID && wire.CheckName(r.UID) == nil && wire.CheckDevice(r.Device) == nil
+}
+
+// settle begins the work, once what is retained on the bus has come.
+func (m *Machine) settle() {
+	if m.settled || m.settleAt.IsZero() || m.now.Before(m.settleAt) || !m.connected {
+		return
+	}
+	m.settled = true
+	if m.found != nil && m.found.Run > m.book.Highest {
+		m.adopt(*m.found)
+	}
+	if l := m.book.Life; l != nil {
+		if l.Ack.ID != "" {
+			m.noteAck(l)
+		}
+		if l.Step != stepEnded {
+			m.resumeLife(l)
+		} else if l.Ack.Final() && m.now.Sub(l.Ack.Time) < againTime {
+			m.emit(Answer{l.Ack}) // we may have ended before it left
+		}
+	}
+	m.sayAgain()
+}
+
+// adopt takes over a run that the disk knows nothing of from what stands on
+// the bus.
+func (m *Machine) adopt(r wire.Run) {
+	m.log("run %d is taken over from %s as it stands on the bus: the disk has nothing of it", r.Run, "/run/state")
+	l := &Life{Run: r, Ack: wire.Ack{
+		Time: r.Asked, Boot: r.Boot, ID: r.ID, Op: wire.Start, Value: r.Procedure, User: r.User,
+		Phase: wire.Accepted, Code: wire.OK, Run: r.Run,
+	}}
+	report := m.reportOf(l)
+	switch {
+	case wire.RunEnded(r.State):
+		l.Step = stepEnded
+		l.Ack.Phase, l.Ack.Code, l.Ack.Message = finalAck(r.State, "", r.Error)
+	case r.State == wire.RunFinishing:
+		l.Step = stepDelivering
+		l.Outcome, l.Reason = wire.RunInterrupted, "run control has lost its disk in it, and its driver does not tell how it ended"
+		if report != nil && wire.RunEnded(report.State) {
+			l.Outcome, l.Reason = report.State, report.Error
+		}
+	case r.State == wire.RunRunning || report != nil:
+		l.Step = stepRunning
+		if r.State == wire.RunConfiguring {
+			l.Step = stepAsking
+		}
+	default:
+		l.Step = stepReaching
+		m.giveUp(l) // it may have been asked for: nobody knows
+	}
+	m.book.Life, m.book.Highest = l, r.Run
+	m.live = live{}
+	m.touch()
+}
+
+// giveUp remembers a run that its driver may still execute.
+func (m *Machine) giveUp(l *Life) {
+	m.book.GivenUp = append(m.book.GivenUp, GivenUp{l.Run.Run, l.Run.UID, l.Run.Device})
+	m.book.GivenUp = m.book.GivenUp[max(0, len(m.book.GivenUp)-maxGivenUp):]
+	m.touch()
+}
