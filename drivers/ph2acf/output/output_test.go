@@ -111,7 +111,7 @@ func TestProgressAndPhase(t *testing.T) {
 		{count, "1/4 tuning\n", "0.25", "tuning"},
 		{count, "1/4 tuning\n2/4 \n", "0.5", "tuning"},
 		{count, "1/0 x\n", "-", "x"},
-		{count, "99999999999999999999999999999999999999999999/1 x\n", "1", "x"},
+		{count, "99999999999999999999999999999999999999999999/1 x\n", "-", "x"},
 	} {
 		p := newOutput(t, Options{Progress: tt.re, Phase: phase})
 		require.NoError(t, p.Read(strings.NewReader(tt.in), Out))
