@@ -104,7 +104,7 @@ func TestAt(t *testing.T) {
 
 dht
   mode   temperature
-    (a)     (21.3 °C)  not known to be current: 2.0 s before
+    (a)    (21.3 °C)  not known to be current: 2.0 s before
 
 hv  unreachable since 2026-11-20T11:59:00.000Z: no route
   ch     on       vreq      vmon                      imon
