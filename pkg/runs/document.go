@@ -51,10 +51,11 @@ func Document(results []byte) (any, error) {
 			err = errors.New("more follows the value")
 		}
 	}
-	if errors.Is(err, io.EOF) {
-		err = errors.New("the end is missing")
+	at := min(int(d.dec.InputOffset()), len(results))
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err, at = errors.New("the end is missing"), len(results)
 	}
-	return nil, fmt.Errorf("line %d: %w", 1+bytes.Count(results[:min(int(d.dec.InputOffset()), len(results))], []byte("\n")), err)
+	return nil, fmt.Errorf("line %d: %w", 1+bytes.Count(results[:at], []byte("\n")), err)
 }
 
 func invalidAt(b []byte) (at int) {

@@ -131,6 +131,9 @@ func decode(raw bson.Raw) (run Run, err error) {
 	}
 	run.Results, _ = plain(run.Results).(map[string]any)
 	run.Parameters, _ = plain(run.Parameters).(map[string]any)
+	for name, cfg := range run.Configurations {
+		run.Configurations[name] = plainConfiguration(cfg)
+	}
 	return run, nil
 }
 
