@@ -269,12 +269,7 @@ func TestBoundedByJunk(t *testing.T) {
 func TestMakeEndsWithItsContext(t *testing.T) {
 	r := open(t, t.TempDir(), Options{})
 	require.NoError(t, r.Begin(1))
-	for i := range 1100 {
-		put(t, r, msg("/hv/status", psu("a", i+1, after(float64(i)), 1, 0)))
-		if i == 0 {
-			r.synced = nil
-		}
-	}
+	put(t, r, statuses(1, 1100)...)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_, err := r.Make(ctx, 1, t0, after(1))
