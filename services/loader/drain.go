@@ -58,6 +58,12 @@ type cursor struct {
 
 func (c *cursor) close() { c.reader.Close() }
 
+// seek goes on elsewhere.
+func (c *cursor) seek(to spool.Pos) {
+	c.reader.Seek(to)
+	c.encoder.elsewhere()
+}
+
 // newDrain continues what is pending.
 func newDrain(s *spool.Spool, cfg *config, enc func() *encoder, pending spool.Ranges) *drain {
 	last := len(pending) - 1
@@ -65,7 +71,7 @@ func newDrain(s *spool.Spool, cfg *config, enc func() *encoder, pending spool.Ra
 	d.live = cursor{reader: s.NewReader(pending[last].From), encoder: enc(), topics: make(names)}
 	d.past = cursor{reader: s.NewReader(0), encoder: enc(), topics: make(names)}
 	if len(d.backlog) > 0 {
-		d.past.reader.Seek(d.backlog[0].From)
+		d.past.seek(d.backlog[0].From)
 	}
 	return d
 }
@@ -251,10 +257,10 @@ func (d *drain) isBehind() bool {
 // leaveBehind gives what the live side has not read to the backlog.
 func (d *drain) leaveBehind() {
 	from, to := d.live.reader.Pos(), d.spool.End()
-	d.live.reader.Seek(to)
+	d.live.seek(to)
 	d.backlog = append(d.backlog, spool.Range{From: from, To: to})
 	if len(d.backlog) == 1 {
-		d.past.reader.Seek(from)
+		d.past.seek(from)
 	}
 	if len(d.backlog) > maxRanges {
 		d.backlog = joinClosest(d.backlog)
@@ -291,7 +297,7 @@ func (d *drain) drainPast(ctx context.Context) bool {
 	if d.past.reader.Pos() >= to || d.past.failures == 0 && d.past.batch != nil && d.past.batch.empty() {
 		d.backlog = d.backlog[1:]
 		if len(d.backlog) > 0 {
-			d.past.reader.Seek(d.backlog[0].From)
+			d.past.seek(d.backlog[0].From)
 		} else {
 			d.past.reader.Close() // or the disk keeps its segment after it is removed
 		}
@@ -308,7 +314,7 @@ func (d *drain) putOff(to spool.Pos) {
 		d.backlog = slices.Insert(d.backlog, 0, spool.Range{From: end, To: to})
 		d.past.retry = time.Time{} // what follows has not been tried yet
 	}
-	d.past.reader.Seek(d.backlog[0].From)
+	d.past.seek(d.backlog[0].From)
 }
 
 // wait returns when something has come, when the live batch may be due, or when

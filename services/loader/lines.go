@@ -25,10 +25,11 @@ type encoder struct {
 	clock   clock
 	path    []byte // of a value in a foreign payload
 	tags    []byte // that a foreign payload gives
+	runs    *ends
 }
 
 func newEncoder(root wire.Root) *encoder {
-	return &encoder{root: root, targets: make(map[string]*target)}
+	return &encoder{root: root, targets: make(map[string]*target), runs: new(ends)}
 }
 
 // outcome is what became of a message besides its lines. In a list of channels
@@ -38,10 +39,11 @@ type outcome struct {
 	device   string // whose topic it is, if a device's
 	boot     string
 	seq      uint64
-	numbered bool  // boot, seq and a time were all found and can be read
-	mixed    bool  // another channel has another boot or seq
-	time     int64 // the message's own time in ns, or 0
-	skipped  int   // padded channels
+	numbered bool   // boot, seq and a time were all found and can be read
+	mixed    bool   // another channel has another boot or seq
+	time     int64  // the message's own time in ns, or 0
+	skipped  int    // padded channels
+	goesOn   string // of the annotation of a run that has not ended: its point
 
 	begun bool // an object was found that counts
 }
@@ -103,6 +105,9 @@ func (e *encoder) appendLines(dst []byte, m *message) ([]byte, outcome, error) {
 	}
 	if t.kind == mapped {
 		return e.appendMapped(dst, &s, t, m, out)
+	}
+	if t.kind == annotation {
+		return e.appendAnnotation(dst, t, m, out)
 	}
 	if t.kind == sensor && first != '{' {
 		return e.appendBare(dst, t, m, out)
@@ -267,11 +272,11 @@ func (e *encoder) finish(dst []byte, t *target, m *message, channel bool, p *poi
 		return dst
 	case p.useless:
 		return dst
-	case p.numbers == 0 && (len(e.fields) == 0 || t.kind != ack && t.kind != state):
+	case p.numbers == 0 && (len(e.fields) == 0 || t.kind != ack && t.kind != state && t.kind != runState):
 		p.complain("nothing in it that is a number")
 		return dst
 	}
-	if t.kind == state && e.repeats(t, p) {
+	if (t.kind == state || t.kind == runState) && e.repeats(t, p) {
 		return dst
 	}
 	dst = append(dst, t.prefix...)
@@ -295,12 +300,21 @@ func (e *encoder) finish(dst []byte, t *target, m *message, channel bool, p *poi
 
 // repeats reports whether a state without a time, as the last will is, says
 // only what was last said on its topic. Retained, it comes again with every
-// subscription, and each time it would be stored as something new.
+// subscription, and each time it would be stored as something new. The state of
+// a run comes with each step of its progress, so there the time does not count.
 func (e *encoder) repeats(t *target, p *point) bool {
 	said := hash(e.fields)
 	again := said == t.state
 	t.state = said
-	return again && !p.timed
+	return again && (!p.timed || t.kind == runState)
+}
+
+// elsewhere is called where what follows does not follow on what was: what a
+// run's state was in between is not known here.
+func (e *encoder) elsewhere() {
+	if t := e.targets[e.root.RunState()]; t != nil {
+		t.state = 0
+	}
 }
 
 // spread keeps acks apart that a driver wrote at the same time, which to

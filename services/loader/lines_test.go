@@ -47,7 +47,7 @@ func TestLines(t *testing.T) {
 		{"a number", "/hv/status", `12`, nil, "has to be an object"},
 		{"a list where an object belongs", "/hv/ack", `[{"op":"setv"}]`, nil, "has to be an object"},
 		{"no numbers", "/hv/status", `{"boot":"7f",` + at + `}`, nil, "nothing in it that is a number"},
-		{"nested too deep", "/hv/status", `{"a":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`, nil, "too deep"},
+		{"nested too deep", "/hv/status", `{"a":` + strings.Repeat("[", maxDepth) + strings.Repeat("]", maxDepth) + `}`, nil, "too deep"},
 		{"unreadable time", "/hv/status", `{"a":1,"time":"yesterday"}`, nil, `"yesterday" is not a time`},
 		{"time as a number", "/hv/status", `{"a":1,"time":1795202749}`, nil, "is not a time"},
 		{"time without a zone", "/hv/status", `{"a":1,"time":"2026-11-20T19:25:49"}`, nil, "is not a time"},
@@ -97,6 +97,11 @@ func TestLines(t *testing.T) {
 		{"time is null", "/s/status", `{"a":1,"time":null}`, []string{"s a=1 " + came}, ""},
 		{"booleans", "/s/status", `{"a":true,"b":false}`, []string{"s a=1,b=0 " + came}, ""},
 		{"nested values are left out", "/s/status", `{"a":{"b":[1,{"c":"}"}]},"d":[[],{}],"e":2}`, []string{"s e=2 " + came}, ""},
+		{"nested deeply", "/s/status", `{"a":` + strings.Repeat(`[{"b":1,"c":`, 1000) + "2" + strings.Repeat("}]", 1000) + `,"e":2}`, []string{"s e=2 " + came}, ""},
+		{"nested and cut off", "/s/status", `{"a":[{"b":[1,2}]}`, nil, "closing ]"},
+		{"nested, and a comma too many", "/s/status", `{"a":[{"b":[1],}]}`, nil, "a key"},
+		{"calibration", "/ph2acf/status", `{"run":42,"progress":0.35,"running":1,"phase":"s-curves","procedure":"calibration","module":"M12","lines":120,` + at + `,"seq":9,"boot":"b"}`,
+			[]string{`ph2acf run=42,progress=0.35,running=1,lines=120,seq=9,boot="b" ` + ns}, ""},
 		{"texts are left out", "/s/status", `{"a":"on","b":2,"id":"x"}`, []string{"s b=2 " + came}, ""},
 		{"what is no number is left out", "/s/status", `{"a":NaN,"b":Infinity,"c":-Infinity,"d":null,"e":1e400,"f":9.91E37,"g":-9.9e37,"h":1}`,
 			[]string{"s h=1 " + came}, ""},
@@ -252,12 +257,14 @@ func TestTopicsAreForgotten(t *testing.T) {
 // FuzzLines checks that whatever comes, what leaves is line protocol, and that
 // the scanner and encoding/json agree on what is JSON.
 func FuzzLines(f *testing.F) {
-	for _, topic := range []string{"/hv/status", "/hv/ack", "/hv/state", "/sensor/a b/c"} {
+	for _, topic := range []string{"/hv/status", "/hv/ack", "/hv/state", "/sensor/a b/c", "/run/ack", "/run/state", "/run/annotation"} {
 		for _, payload := range []string{
 			`[{"number":0,"on":1,"vreq":100.0,"imon":1.2e-6,"time":"2026-11-20T19:25:49.920528Z","seq":42,"boot":"7f"}]`,
 			`{"meas1":0.49,"a b":-1e5,"nested":{"x":[1,"2",null,true]},"boot":"\u00e9\"\\"}`,
 			`{"op":"setv","channel":"all","value":"on","user":"a\nb","phase":"accepted","message":"\ud83d"}`,
 			`{"state":"lost","boot":"7f","error":"x"}`,
+			`{"run":42,"state":"running","error":"","parameters":{"a":[{"b":[[]]}]},"time":"2026-11-20T19:25:49Z"}`,
+			`{"run":42,"uid":"u","procedure":"cal i","module":"M=1","state":"finished","start":"2026-11-20T19:25:49Z","end":"2026-11-20T19:26:49Z"}`,
 			`21.3`, ` +5. `, `NaN`, `{"a":NaN,"b":-Infinity}`, `[]`, `{}`, `[[[`, `{"a":01}`, "",
 		} {
 			f.Add(topic, []byte(payload))
@@ -358,6 +365,7 @@ func TestLinesAllocateNothing(t *testing.T) {
 		received("/hv/status", fourChannels),
 		received("/hv/ack", string(wire.Encode(wire.Ack{Time: time.Unix(0, arrived), Op: "setv", Value: 1.0, Phase: wire.Done}))),
 		received("/sensor/dht/t", "21.5"),
+		received("/run/state", runRunning(0.5, noon)),
 	} {
 		if n := testing.AllocsPerRun(100, func() { buf, _, _ = e.appendLines(buf[:0], m) }); n != 0 {
 			t.Errorf("%s: %v allocations", m.Topic, n)
@@ -409,6 +417,12 @@ func TestOutcome(t *testing.T) {
 		{"boot is missing", "/hv/status", `[{"number":1,"seq":7,"boot":"b",` + at + `},{"number":2,"seq":7}]`, with(func(o *outcome) { o.mixed = true })},
 		{"foreign sensor", "/sensor/a/b", `{"value":1,"seq":7,"boot":"b",` + at + `}`, outcome{kind: sensor, time: ns}},
 		{"service", "/service/loader/state", `{"state":"ready","boot":"b"}`, outcome{kind: state, boot: "b"}},
+
+		{"bad device", "/h v/status", `{"a":1}`, outcome{kind: status}},
+		{"reserved device", "/alarm/status", `{"a":1}`, outcome{kind: status}},
+		{"status of runs", "/run/status", `{"seq":7,"boot":"b",` + at + `}`, outcome{kind: status}},
+		{"state of runs", "/run/state", `{"state":"idle","seq":7,"boot":"b",` + at + `}`, outcome{kind: runState, time: ns}},
+		{"ack of runs", "/run/ack", `{"phase":"done","boot":"b",` + at + `}`, outcome{kind: ack, boot: "b", time: ns}},
 
 		{"object", "/hv/status", `{"a":1,` + at + `,"seq":7,"boot":"b"}`, numbered},
 		{"replay", "/hv/replay", `{"a":1,` + at + `,"seq":7,"boot":"b"}`, with(func(o *outcome) { o.kind = replay })},

@@ -167,14 +167,15 @@ func newLoader(cfg *config, env *service.Env, db archive) (*loader, error) {
 	tell := l.standing.tell
 	l.keeper = &keeper{queue: l.queue, spool: sp, log: env.Log, metrics: l.metrics,
 		tell: func(err error) { tell(partSpool, problem("nothing is acknowledged to the broker", err)) }}
+	runs := new(ends)
 	l.drain = newDrain(sp, cfg, func() *encoder {
 		e := newEncoder(cfg.Root)
-		e.rules = rules
+		e.rules, e.runs = rules, runs
 		return e
 	}, check.Pending)
 	l.drain.metrics, l.drain.damaged, l.drain.unread, l.drain.own = l.metrics, l.damaged, l.unread, l.addOwn
 	l.drain.failed = func(err error) { tell(partRead, problem("a part of the spool cannot be read", err)) }
-	l.storer = &storer{spool: sp, ledger: l.ledger, log: env.Log, metrics: l.metrics, tell: tell,
+	l.storer = &storer{spool: sp, ledger: l.ledger, log: env.Log, metrics: l.metrics, tell: tell, note: l.note, runs: runs,
 		dead: newDeadLetters(env.DataDir, cfg.DeadLetterBytes), pending: slices.Clone(check.Pending), unsaved: true}
 	together := new(respite)
 	for i := range writes {
@@ -329,15 +330,19 @@ func (l *loader) refuse(b *batch, i int, reason error) {
 			m = &again
 		}
 		o.refused = true
-		note := appendNote(nil, l.name, &o.outcome, m.Topic, reason.Error(), time.Now())
-		l.mu.Lock()
-		l.notes = append(l.notes, note...)
-		l.mu.Unlock()
+		l.note(appendNote(nil, l.name, &o.outcome, m.Topic, reason.Error(), time.Now()))
 	}
 	letter := newLetter(m, reason)
 	letter.Line = line
 	b.dead = letter.append(b.dead)
 	b.deads++
+}
+
+// note adds lines of the loader's own to the next batch.
+func (l *loader) note(lines []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.notes = append(l.notes, lines...)
 }
 
 // reread fetches a message from the spool again.

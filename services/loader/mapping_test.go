@@ -162,13 +162,14 @@ func parsed(t testing.TB, file string) *mapping {
 }
 
 func TestFilters(t *testing.T) {
-	own := []string{"/+/status", "/+/replay", "/+/ack", "/+/state", "/service/+/state", "/sensor/+/+"}
+	own := []string{"/+/status", "/+/replay", "/+/ack", "/+/state", "/service/+/state", "/run/annotation", "/sensor/+/+"}
 	assert.Equal(t, own, filters("", nil))
 	assert.Equal(t, append(own, "lab/#", "$SYS/broker/+"),
 		filters("", parsed(t, rules("topic: lab/x", "topic: lab/#", "topic: $SYS/broker/+", "topic: /sensor/dht/+"))))
 	under := filters("lab1", nil)
 	assert.Contains(t, under, "lab1/service/+/state")
-	assert.Len(t, under, 6)
+	assert.Contains(t, under, "lab1/run/annotation")
+	assert.Len(t, under, 7)
 
 	_, err := parseMapping("lab1", []byte(rules("topic: /hv/status", "topic: lab1/#")))
 	assert.EqualError(t, err, `line 4: rule 2: topic "lab1/#" takes the stack's own topics too, as lab1/+/status: begin with a name of your own, as lab/#`)

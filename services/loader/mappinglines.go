@@ -120,6 +120,9 @@ func (e *encoder) readForeign(s *scanner, t *target, depth int) (p point, err er
 	return p, e.walk(s, t.rule, &p, depth)
 }
 
+// maxWalk is how deep a rule may look.
+const maxWalk = 64
+
 // walk goes through what is open at depth. e.path is where that stands.
 func (e *encoder) walk(s *scanner, r *rule, p *point, depth int) error {
 	object, closing := s.text[s.i] == '{', byte(']')
@@ -150,7 +153,7 @@ func (e *encoder) walk(s *scanner, r *rule, p *point, depth int) error {
 			e.path = strconv.AppendInt(e.path, int64(n), 10)
 		}
 		if c := s.peek(); (c == '{' || c == '[') && r.below(e.path) {
-			if depth >= maxDepth {
+			if depth >= maxWalk {
 				return errDepth
 			}
 			if err := e.walk(s, r, p, depth+1); err != nil {

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// maxDepth is how deep objects and lists may stand in each other.
-const maxDepth = 64
+// maxDepth is how deep objects and lists may stand in each other, as for
+// encoding/json.
+const maxDepth = 10000
 
 var errDepth = errors.New("nested too deep")
 
@@ -256,29 +257,44 @@ func isHex(c byte) bool {
 	return c-'0' <= 9 || (c|0x20)-'a' <= 5
 }
 
-// skip takes a whole object or list.
+// skip takes a whole object or list, however much stands in it. It does not call
+// itself, and keeps a bit of each level.
 func (s *scanner) skip(depth int) error {
-	if depth >= maxDepth {
-		return errDepth
-	}
-	closing := byte(']')
-	object := s.text[s.i] == '{'
-	if object {
-		closing = '}'
-	}
-	s.i++
-	for first := true; ; first = false {
-		more, err := s.more(first, closing)
-		if err != nil || !more {
-			return err
+	var levels [maxDepth/64 + 1]uint64 // 1: an object
+	for open := 0; ; {
+		if depth+open >= maxDepth {
+			return errDepth
 		}
-		if object {
-			if _, err := s.key(); err != nil {
+		levels[open/64] &^= 1 << (open % 64)
+		levels[open/64] |= uint64(b2i(s.text[s.i] == '{')) << (open % 64)
+		open++
+		s.i++
+		for first := true; ; first = false {
+			object, closing := levels[(open-1)/64]>>((open-1)%64)&1 == 1, byte(']')
+			if object {
+				closing = '}'
+			}
+			more, err := s.more(first, closing)
+			if err != nil {
 				return err
 			}
-		}
-		if _, err := s.value(depth + 1); err != nil {
-			return err
+			if !more {
+				if open--; open == 0 {
+					return nil
+				}
+				continue
+			}
+			if object {
+				if _, err := s.key(); err != nil {
+					return err
+				}
+			}
+			if c := s.peek(); c == '{' || c == '[' {
+				break
+			}
+			if _, err := s.value(depth + open); err != nil {
+				return err
+			}
 		}
 	}
 }

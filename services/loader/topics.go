@@ -19,12 +19,14 @@ const (
 	ack
 	state
 	sensor
-	mapped // by a rule of the mapping file
-	kinds  // how many there are
+	mapped     // by a rule of the mapping file
+	runState   // the record of a run
+	annotation // of a run
+	kinds      // how many there are
 )
 
 func (k kind) String() string {
-	return [kinds]string{"unknown", "status", "replay", "ack", "state", "sensor", "mapped"}[k]
+	return [kinds]string{"unknown", "status", "replay", "ack", "state", "sensor", "mapped", "run_state", "annotation"}[k]
 }
 
 // filters are the subscriptions: the stack's own topics under a root, and those
@@ -41,13 +43,13 @@ func filters(root wire.Root, m *mapping) []string {
 
 // ownFilters are those of the stack's own topics that no rule can override.
 func ownFilters(root wire.Root) []string {
-	return []string{root.Status("+"), root.Replay("+"), root.Ack("+"), root.State("+"), root.ServiceState("+")}
+	return []string{root.Status("+"), root.Replay("+"), root.Ack("+"), root.State("+"), root.ServiceState("+"), root.RunAnnotation()}
 }
 
 // target is where the messages of one topic go.
 type target struct {
 	kind   kind
-	device string // whose topic it is, if a device's
+	device string // whose topic it is, if a device's; a reserved name is none
 	prefix string // measurement and tags of a line, escaped
 	err    error  // why nothing of this topic can be stored
 	rule   *rule  // of a mapped topic
@@ -55,7 +57,7 @@ type target struct {
 	columns []column // the keys of its objects, in the order they came in
 	next    int      // the column that is expected
 	boot    said     // the last one
-	state   uint64   // of a state topic: the hash of what was last said
+	state   uint64   // of a state topic, a run's too: the hash of what was last said
 }
 
 // said is a text of which the next message most likely says the same.
@@ -121,6 +123,9 @@ func roleOf(k kind, key string) role {
 	case k == sensor:
 		return nothing
 	}
+	if k == runState {
+		return roleOfRun(key)
+	}
 	switch key {
 	case "boot":
 		return theBoot
@@ -146,6 +151,18 @@ func roleOf(k kind, key string) role {
 		}
 	}
 	return aNumber
+}
+
+// roleOfRun says what a key of a run's record is for. The rest of it, settings
+// and progress, is kept in the document of the run.
+func roleOfRun(key string) role {
+	switch key {
+	case "state", "error":
+		return aText
+	case "run":
+		return aNumber
+	}
+	return nothing
 }
 
 // maxTargets bounds what is remembered of topics. Past it all are forgotten
@@ -190,7 +207,9 @@ func ownTarget(root wire.Root, topic string) *target {
 		t.prefix = "state,device=" + levels[1]
 		t.err = wire.CheckName(levels[1])
 	case len(levels) == 2:
-		t.device, t.err = levels[0], wire.CheckDevice(levels[0])
+		if t.err = wire.CheckDevice(levels[0]); t.err == nil {
+			t.device = levels[0]
+		}
 		switch levels[1] {
 		case wire.KindStatus:
 			t.kind, t.prefix = status, levels[0]
@@ -201,11 +220,27 @@ func ownTarget(root wire.Root, topic string) *target {
 		case wire.KindState:
 			t.kind, t.prefix = state, "state,device="+levels[0]
 		}
+		if levels[0] == "run" {
+			t.ofRuns(levels[1])
+		}
 	}
 	if t.kind == unknown {
 		t.err = errors.New("a topic that the loader does not know: the mapping file (DCS_MAPPING_FILE) has no rule for it")
 	}
 	return t
+}
+
+// ofRuns makes it one of run control's topics, if that is what it is. They
+// belong to no device.
+func (t *target) ofRuns(level string) {
+	switch level {
+	case wire.KindAck:
+		t.err = nil // as any other ack
+	case wire.KindState:
+		t.kind, t.err = runState, nil
+	case "annotation":
+		t.kind, t.prefix, t.err = annotation, "run,procedure=", nil
+	}
 }
 
 // checkWord reports why w cannot be the value of a tag or the name of a field.
