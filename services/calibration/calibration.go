@@ -41,7 +41,9 @@ type sink struct {
 
 	mu      sync.Mutex
 	problem string // with the database
-	metrics *metrics
+
+	recordTime time.Duration // recordTime, but for tests
+	metrics    *metrics
 }
 
 // run is the sink until ctx ends.
@@ -71,6 +73,7 @@ func newSink(env *service.Env, cfg *config, db database) (*sink, error) {
 		env: env, cfg: cfg, db: db,
 		records: newMailbox(maxRecords), chunks: newMailbox(maxChunks),
 		calls: make(chan func()), wake: make(chan struct{}, 1),
+		recordTime: recordTime,
 	}
 	var err error
 	if s.ledger, err = openLedger(env.DataDir); err != nil {
@@ -82,6 +85,7 @@ func newSink(env *service.Env, cfg *config, db database) (*sink, error) {
 	}
 	s.recorder, err = capsule.Open(capsule.Options{
 		Dir: filepath.Join(env.DataDir, "journal"), Root: cfg.Root, MaxBytes: cfg.Journal, Log: env.Log, Metrics: env.Metrics,
+		Again: func() { s.member.Hold(time.Second, "what was not kept is to be sent again") },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("opening the journal: %w", err)
@@ -122,9 +126,12 @@ func (s *sink) subscribe() {
 func (s *sink) run(ctx context.Context) error {
 	for _, n := range s.shelf.numbers() {
 		if k, _ := s.shelf.get(n); k.capsule == nil && k.record != nil {
-			s.recorder.Begin(n)
+			if err := s.recorder.Begin(n); err != nil {
+				return err
+			}
 		}
 	}
+	defer func() { _ = s.recorder.Close() }() // what was acknowledged is on the disk
 	return s.member.Run(ctx, func(ctx context.Context) error {
 		g, ctx := errgroup.WithContext(ctx)
 		g.Go(func() error { return s.data.Run(ctx) })

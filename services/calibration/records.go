@@ -60,7 +60,9 @@ func (s *sink) record(r *wire.Run) error {
 			return err
 		}
 		if k.capsule == nil {
-			s.recorder.Begin(r.Run)
+			if err := s.recorder.Begin(r.Run); err != nil {
+				return err
+			}
 		}
 		if wire.RunEnded(r.State) {
 			s.shelf.change(r.Run, func(k *kept) {

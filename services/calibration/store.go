@@ -153,7 +153,7 @@ func (s *sink) storeOne(ctx context.Context, run int64) error {
 	if !ok {
 		return nil
 	}
-	if k.record == nil && k.whole && time.Since(k.received) < recordTime {
+	if k.record == nil && k.whole && time.Since(k.received) < s.recordTime {
 		return nil // run control is about to say it
 	}
 	if k.record == nil && !k.whole {
@@ -185,7 +185,9 @@ func (s *sink) storeOne(ctx context.Context, run int64) error {
 		s.sayRecord(wire.RecordReceipt{Run: run, UID: doc.UID, State: k.record.State, Results: doc.Outcome})
 	}
 	s.metrics.stored.Inc()
-	s.recorder.End(run)
+	if err := s.recorder.End(run); err != nil {
+		return err
+	}
 	if err := s.forget(ctx, run, k.whole); err != nil {
 		return err
 	}
@@ -212,8 +214,7 @@ func (s *sink) former(ctx context.Context, k *kept) (doc runs.Run, done bool, er
 		if err := s.ledger.add(entry{Run: k.run, UID: doc.UID, Results: doc.Outcome}); err != nil {
 			return doc, false, err
 		}
-		s.recorder.End(k.run)
-		return doc, true, s.forget(ctx, k.run, true)
+		return doc, true, errors.Join(s.recorder.End(k.run), s.forget(ctx, k.run, true))
 	}
 	s.shelf.change(k.run, func(k *kept) { k.looked = true })
 	return doc, false, err
@@ -298,7 +299,7 @@ func (s *sink) encapsulate(ctx context.Context, run int64) error {
 	if !ok || k.capsule != nil {
 		return nil
 	}
-	if k.record == nil && (!k.whole || time.Since(k.received) < recordTime) || k.record != nil && !wire.RunEnded(k.record.State) {
+	if k.record == nil && (!k.whole || time.Since(k.received) < s.recordTime) || k.record != nil && !wire.RunEnded(k.record.State) {
 		return nil
 	}
 	from, to, ok := k.window()
@@ -314,6 +315,12 @@ func (s *sink) encapsulate(ctx context.Context, run int64) error {
 			return nil
 		}
 		s.env.Log.Warn("not all statuses of a run have come", "run", run, "waited_for", waitFor)
+	}
+	if k.record == nil {
+		// What the last minute has left is better than nothing.
+		if err := s.recorder.Begin(run); err != nil {
+			return err
+		}
 	}
 	c, err := s.recorder.Make(ctx, run, from, to)
 	if err != nil {

@@ -90,6 +90,10 @@ type Recorder struct {
 	queue   *queue
 	synced  func() // between the disk and the acks; a test's
 
+	link    sync.Mutex // a hook of the bus must not wait for a disk
+	offline bool
+	up      time.Time // when the connection was made; zero if that was not told
+
 	mu      sync.Mutex
 	journal *spool.Spool
 	index   index

@@ -140,9 +140,9 @@ func (m *maker) take(msg *message) {
 		}
 	case on.kind == statusTopic || on.kind == replayTopic:
 		if m.dec.status(msg.payload) == nil {
-			m.status(on.device, msg.arrival)
+			m.status(on.device, msg)
 		}
-	case on.kind == sensorTopic:
+	case on.kind == sensorTopic && !msg.retained: // nobody knows how old that is
 		if x, ok, err := m.dec.sensor(msg.payload); err == nil && ok {
 			m.sensor(on, msg.arrival, x)
 		}
@@ -156,7 +156,7 @@ func (m *maker) take(msg *message) {
 }
 
 // status enters what the decoder has read.
-func (m *maker) status(d *device, arrival int64) {
+func (m *maker) status(d *device, msg *message) {
 	inside, counted := false, false
 	var b *boot
 	var at int64    // of the status
@@ -165,7 +165,10 @@ func (m *maker) status(d *device, arrival int64) {
 	for i := range m.dec.readings {
 		r := &m.dec.readings[i]
 		if !r.timed {
-			r.time = arrival
+			if msg.retained { // nobody knows how old it is
+				continue
+			}
+			r.time = msg.arrival
 		}
 		switch {
 		case r.seq == 0:

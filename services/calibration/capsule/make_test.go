@@ -212,6 +212,8 @@ func TestSensors(t *testing.T) {
 		x.say("/sensor/room/t", p)
 		x.arrival = x.arrival.Add(time.Second)
 	}
+	x.m.take(&message{topic: "/sensor/room/t", payload: []byte(`-40`), arrival: after(50).UnixNano(), retained: true})
+	x.m.take(&message{topic: "/old/status", payload: []byte(`{"temperature":-40}`), arrival: after(50).UnixNano(), retained: true})
 	x.say("/sensor/a.b/$t.1", `1`)
 	x.say("/dht/status", `{"temperature":21,"humidity":40,"number":3,"time":"2026-11-20T12:00:01Z","seq":1,"boot":"b"}`)
 	x.say("/old/status", `{"temperature":21,"time":"2026-11-20T12:00:01Z"}`)

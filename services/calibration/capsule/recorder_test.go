@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,6 +43,26 @@ func TestTheRingGoesFirst(t *testing.T) {
 		assert.Equal(t, after(6), d.First)
 		assert.Error(t, r.Begin(0))
 	})
+}
+
+func TestFilters(t *testing.T) {
+	r := open(t, t.TempDir(), Options{Root: "lab1"})
+	require.NoError(t, r.Begin(1))
+	put(t, r, msg("lab1/hv/status", psu("a", 1, after(1), 1, 0)), msg("/lv/status", psu("a", 1, after(1), 1, 0)))
+	c := capsuleOf(t, r, 1, t0, after(10))
+	assert.Contains(t, c.Devices, "hv")
+	assert.Len(t, c.Devices, 1)
+	var kinds []topicKind
+	for _, f := range Filters("lab1") {
+		k, name := classify("lab1", strings.ReplaceAll(f, "+", "hv"))
+		assert.Contains(t, name, "hv")
+		kinds = append(kinds, k)
+	}
+	assert.Equal(t, []topicKind{statusTopic, replayTopic, ackTopic, stateTopic, metaTopic, sensorTopic}, kinds)
+	for _, topic := range []string{"lab1/run/ack", "lab1/run/state", "lab1/service/x/state", "lab1/hv", "lab1/h v/status", "lab1/hv/log", "lab2/hv/status", "lab1/sensor//t", "lab1/sensor/a/"} {
+		k, _ := classify("lab1", topic)
+		assert.Equal(t, noTopic, k, topic)
+	}
 }
 
 func TestNothingOnDiskWithoutARun(t *testing.T) {
@@ -224,11 +245,23 @@ func TestSettled(t *testing.T) {
 		put(t, r, msg("/lv/meta", `{"period":2}`), msg("/lv/status", psu("b", 1, begun, 1, 0)))
 		assert.Contains(t, settled(), "lv")
 		put(t, r, msg("/lv/state", `{"state":"lost","boot":"b"}`))
+		assert.Contains(t, settled(), "lv", "older statuses may come after it")
+		time.Sleep(quiet)
 		assert.Empty(t, settled())
 		put(t, r, msg("/lv/state", `{"state":"ready","boot":"b","since":"2026-11-20T12:00:00Z"}`))
 		assert.Contains(t, settled(), "lv")
 		time.Sleep(11 * time.Second)
 		assert.Empty(t, settled(), "silent for five periods")
+
+		put(t, r, msg("/lv/status", psu("b", 2, begun, 1, 0)))
+		r.Connected(false)
+		time.Sleep(time.Hour)
+		assert.Contains(t, settled(), "the broker")
+		r.Connected(true)
+		time.Sleep(9 * time.Second)
+		assert.Contains(t, settled(), "lv", "it has not had the time to be heard")
+		time.Sleep(2 * time.Second)
+		assert.Empty(t, settled())
 		ok, _ := r.Settled(99, end)
 		assert.True(t, ok, "not recorded")
 	})
@@ -260,7 +293,7 @@ func TestNoRoomInTheQueue(t *testing.T) {
 	})
 }
 
-// TestMemory records an hour of 50 devices and makes a capsule of it.
+// TestMemory records 400 s of 50 devices and makes a capsule of it.
 func TestMemory(t *testing.T) {
 	r := open(t, t.TempDir(), Options{})
 	require.NoError(t, r.Begin(1))

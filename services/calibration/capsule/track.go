@@ -23,6 +23,10 @@ const (
 	// is under way.
 	replayBegins = 10 * time.Second
 	replayPauses = 3 * time.Second
+
+	// A broker hands out what it kept for us topic by topic: a last will may come
+	// before statuses that are older.
+	quiet = 2 * time.Second
 )
 
 // tracker knows how it stands with each device that counts its statuses.
@@ -149,8 +153,8 @@ func (d *tracked) find(name []byte) *trackedBoot {
 }
 
 // wait says what of a device is still to be waited for, or nothing. The window
-// goes from from to to.
-func (d *tracked) wait(from, to int64, now time.Time) string {
+// goes from from to to; up is since when the broker can be heard.
+func (d *tracked) wait(from, to int64, up, now time.Time) string {
 	if d.heard.IsZero() {
 		return ""
 	}
@@ -163,8 +167,12 @@ func (d *tracked) wait(from, to int64, now time.Time) string {
 			}
 		}
 	}
-	over := (d.state == wire.Stopped || d.state == wire.Lost) && d.stateBoot == d.boot
-	if d.latest > to || over || now.Sub(d.heard) > stalePeriods*d.period {
+	silent := now.Sub(d.heard)
+	if !up.IsZero() {
+		silent = min(silent, now.Sub(up))
+	}
+	over := (d.state == wire.Stopped || d.state == wire.Lost) && d.stateBoot == d.boot && silent >= quiet
+	if d.latest > to || over || silent > stalePeriods*d.period {
 		return ""
 	}
 	return fmt.Sprintf("a status later than %s; the last one is of %s",
@@ -175,8 +183,8 @@ func (d *tracked) wait(from, to int64, now time.Time) string {
 // to, and if not what is waited for. Each device that speaks must have sent a
 // status that is later than to, unless it is stopped or lost or was silent for
 // five periods; and no replay may be about to fill a hole in the run. A device
-// whose clock is far behind, or one whose driver cannot replay, is never
-// settled: wait 30 s at most.
+// whose clock is far behind is never settled: wait for 30 s at most, but count
+// only those in which the broker is connected.
 func (r *Recorder) Settled(run int64, to time.Time) (ok bool, waitFor string) {
 	end := to.UnixNano()
 	r.mu.Lock()
@@ -185,15 +193,34 @@ func (r *Recorder) Settled(run int64, to time.Time) (ok bool, waitFor string) {
 	if n == nil {
 		return true, ""
 	}
+	online, up := r.online()
+	if !online {
+		return false, "the broker, which may have kept messages"
+	}
 	if r.queue.has(end) {
 		return false, "messages that have come and are not on disk yet"
 	}
 	now := time.Now()
 	from := n.Begun.Add(-before).UnixNano()
 	for _, name := range slices.Sorted(maps.Keys(r.track.devices)) {
-		if what := r.track.devices[name].wait(from, end, now); what != "" {
+		if what := r.track.devices[name].wait(from, end, up, now); what != "" {
 			return false, name + ": " + what
 		}
 	}
 	return true, ""
+}
+
+// Connected tells the Recorder whether the broker can be heard, as a hook of
+// the bus. One that is never told takes it that it can.
+func (r *Recorder) Connected(is bool) {
+	r.link.Lock()
+	defer r.link.Unlock()
+	r.offline, r.up = !is, time.Now()
+}
+
+// online reports whether the broker can be heard, and since when.
+func (r *Recorder) online() (bool, time.Time) {
+	r.link.Lock()
+	defer r.link.Unlock()
+	return !r.offline, r.up
 }
