@@ -9,7 +9,8 @@ import (
 // askAbort asks the driver to end the program, with the same id until it
 // answers, and then waits for its report.
 func (m *Machine) askAbort(l *Life) {
-	if !m.connected {
+	m.abortFailed(l)
+	if !m.connected || len(l.Aborts) == 0 || m.live.abortRefused != nil {
 		return
 	}
 	d := m.devices[l.Run.Device]
@@ -28,7 +29,7 @@ func (m *Machine) askAbort(l *Life) {
 	}
 	m.live.abortTries++
 	m.live.abortAsked = m.now
-	m.sendAbort(l.Run.Device, l.Run.Run, abortID(l), l.Aborts[0].Reason, orderUser(l.Run.Run, l.Aborts[0].User))
+	m.sendAbort(l.Run.Device, l.Run.Run, abortID(l), l.Aborts[0].Reason, orderUser(l.Run.Run, l.Aborts[0].Ack.User))
 }
 
 // sendAbort does not wait for the disk: to end a program is never wrong.
@@ -49,13 +50,21 @@ func (m *Machine) abortAcked(l *Life, a wire.Ack) {
 	case l.Step == stepAsking: // it does not know the run; should it hear of it yet, it is told again
 		m.giveUp(l)
 		m.conclude(l, wire.RunAborted, wire.OK, l.Aborts[0].text()+m.left(l))
-	default:
-		for _, one := range l.Aborts {
-			m.answer(command{op: wire.Abort, id: one.ID, user: one.User, run: l.Run.Run}, wire.Failed, a.Code, l.Run.Device+": "+a.Message)
-		}
-		l.Aborts = nil
-		m.touch()
+	case m.live.abortRefused == nil:
+		m.live.abortRefused, m.live.refusedAt = &a, m.now
 	}
+}
+
+// abortFailed tells who asked for an abort that the driver refuses it, unless
+// its report says meanwhile that the program has ended.
+func (m *Machine) abortFailed(l *Life) {
+	a := m.live.abortRefused
+	if a == nil || m.now.Sub(m.live.refusedAt) < reportTime {
+		return
+	}
+	m.touch()
+	m.tell(l, wire.Failed, a.Code, l.Run.Device+": "+a.Message)
+	m.live.abortRefused = nil
 }
 
 // endStray tells a driver to end a run that has ended for us.
@@ -98,21 +107,8 @@ func (m *Machine) endStrays() {
 // resumeLife goes on with a run after a restart.
 func (m *Machine) resumeLife(l *Life) {
 	m.live = live{abortSince: m.now, delivering: m.now, takenAt: m.now}
-	if len(l.Aborts) > 0 {
-		m.noteAborts(l)
-	}
 	m.log("run %d: going on with it, %s", l.Run.Run, l.Run.State)
 	if l.Step == stepReaching {
 		m.conclude(l, wire.RunInterrupted, wire.CodeUnreachable, "run control was restarted while configuring"+m.left(l))
-	}
-}
-
-func (m *Machine) noteAborts(l *Life) {
-	for _, a := range l.Aborts {
-		if _, _, known := m.ids.Find(m.now, a.ID); !known {
-			cmd := command{op: wire.Abort, id: a.ID, user: a.User, run: l.Run.Run}
-			copy(cmd.content[:], a.Content)
-			m.ids.Note(m.now, a.ID, cmd.content, m.ack(cmd, wire.Accepted, wire.OK, ""))
-		}
 	}
 }

@@ -40,6 +40,7 @@ type Life struct {
 	// Who asked for its end, and how often the driver was asked.
 	Aborts []Asker `json:"aborts,omitempty"`
 	Round  int     `json:"round,omitempty"` // of asking the driver to end it
+	Told   []Asker `json:"told,omitempty"`  // those who have their last ack, the latest maxAborts
 
 	DriverBoot string `json:"driver_boot,omitempty"` // of the driver that took it
 
@@ -51,11 +52,10 @@ type Life struct {
 
 // Asker is an abort that awaits the end of its run.
 type Asker struct {
-	ID      string `json:"id"`
-	User    string `json:"user,omitempty"`
-	Reason  string `json:"reason,omitempty"`
-	Content []byte `json:"content,omitempty"`
-	Step    string `json:"step"` // in which it came: from stepWrapping on it ends a wait and no program
+	Ack     wire.Ack `json:"ack"`
+	Reason  string   `json:"reason,omitempty"`
+	Content []byte   `json:"content,omitempty"`
+	Step    string   `json:"step"` // in which it came: from stepWrapping on it ends a wait and no program
 }
 
 // The steps of a life. Those of one state follow each other in it.
@@ -74,7 +74,7 @@ func (b *Book) clone() Book {
 	out := Book{Highest: b.Highest, Sure: b.Sure, GivenUp: slices.Clone(b.GivenUp)}
 	if b.Life != nil {
 		l := *b.Life
-		l.Aborts = slices.Clone(l.Aborts)
+		l.Aborts, l.Told = slices.Clone(l.Aborts), slices.Clone(l.Told)
 		l.Run = cloneRun(l.Run)
 		out.Life = &l
 	}

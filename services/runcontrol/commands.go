@@ -67,6 +67,8 @@ func (m *Machine) repeated(cmd command, retained bool) bool {
 		m.refuse(cmd, wire.Retained, retainedText)
 	case content != cmd.content:
 		m.refuse(cmd, wire.Duplicate, "this id was another command's: choose a new one")
+	case old.Phase == wire.Rejected:
+		m.atOnce(Answer{old})
 	case old.ID != "":
 		m.emit(Answer{old})
 	} // else it is being checked, and its answer will be this one's too
@@ -107,6 +109,29 @@ func (m *Machine) answer(cmd command, phase string, code wire.Code, message stri
 	m.ids.Note(m.now, cmd.id, cmd.content, a)
 	m.emit(Answer{a})
 	return a
+}
+
+// answerAgain repeats the latest ack of a life's commands: it may not have left
+// before we ended.
+func (m *Machine) answerAgain(l *Life) {
+	if l.Ack.ID == "" || l.Ack.Time.IsZero() {
+		return
+	}
+	m.emit(Answer{l.Ack})
+	for _, a := range slices.Concat(l.Told, l.Aborts) {
+		m.ids.Note(m.now, a.Ack.ID, a.command().content, a.Ack)
+		m.emit(Answer{a.Ack})
+	}
+}
+
+// tell gives all who wanted the end of a run their last ack.
+func (m *Machine) tell(l *Life, phase string, code wire.Code, message string) {
+	for _, a := range l.Aborts {
+		a.Ack = m.answer(a.command(), phase, code, message)
+		l.Told = append(l.Told, a)
+	}
+	l.Told = l.Told[max(0, len(l.Told)-maxAborts):]
+	l.Aborts = nil
 }
 
 // noteAck puts the start of a life into the book of ids.
@@ -150,18 +175,24 @@ func (m *Machine) abort(cmd command, c *wire.RunCommand) {
 		m.live.abortTries, m.live.abortTaken = 0, false
 		m.live.abortSince = m.now
 	}
-	a := Asker{ID: cmd.id, User: c.User, Reason: c.Reason, Content: slices.Clone(cmd.content[:]), Step: l.Step}
-	l.Aborts = append(l.Aborts, a)
 	m.touch()
-	m.answer(cmd, wire.Accepted, wire.OK, "")
+	a := Asker{Ack: m.answer(cmd, wire.Accepted, wire.OK, ""), Reason: c.Reason, Content: slices.Clone(cmd.content[:]), Step: l.Step}
+	l.Aborts = append(l.Aborts, a)
 	m.log("abort of run %d: %s", l.Run.Run, a.text())
+}
+
+// command is what the ack of its end needs.
+func (a Asker) command() command {
+	c := command{op: wire.Abort, id: a.Ack.ID, user: a.Ack.User, run: a.Ack.Run}
+	copy(c.content[:], a.Content)
+	return c
 }
 
 // text says who wanted it and why.
 func (a Asker) text() string {
 	s := "aborted"
-	if a.User != "" {
-		s += " by " + a.User
+	if a.Ack.User != "" {
+		s += " by " + a.Ack.User
 	}
 	if a.Reason != "" {
 		s += ": " + a.Reason

@@ -24,6 +24,9 @@ type live struct {
 	abortTries int
 	abortTaken bool
 
+	abortRefused *wire.Ack // by the driver
+	refusedAt    time.Time
+
 	absentSince time.Time // since when the driver does not know the run
 
 	delivering time.Time // since when
@@ -237,8 +240,11 @@ func (l *Life) gaveUp(steps ...string) *Asker {
 }
 
 func add(a, b string) string {
-	if a == "" {
+	switch {
+	case a == "":
 		return b
+	case b == "":
+		return a
 	}
 	return a + "; " + b
 }
@@ -277,7 +283,6 @@ func (m *Machine) finalize(l *Life) {
 
 // answerAll gives the last acks of a run.
 func (m *Machine) answerAll(l *Life) {
-	run := l.Run.Run
 	if l.Ack.ID != "" {
 		a := l.Ack
 		a.Time, a.Boot = m.stamp(), m.cfg.Boot
@@ -286,10 +291,7 @@ func (m *Machine) answerAll(l *Life) {
 		m.noteAck(l)
 		m.emit(Answer{a})
 	}
-	for _, a := range l.Aborts {
-		m.answer(command{op: wire.Abort, id: a.ID, user: a.User, run: run}, wire.Done, wire.OK, "the run is "+l.Outcome)
-	}
-	l.Aborts = nil
+	m.tell(l, wire.Done, wire.OK, "the run is "+l.Outcome)
 }
 
 // finalAck is what the sender of a start is told at the end.

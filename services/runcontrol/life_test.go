@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -71,13 +72,13 @@ func TestEnds(t *testing.T) {
 			assert.Equal(t, tt.state, w.state.State)
 			assert.Equal(t, r.Error, w.state.Error)
 			if tt.final != "" {
-				acks := phases(w.acks("a"))
-				assert.Equal(t, []string{"accepted OK", tt.final}, acks[:2])
+				acks := slices.Compact(phases(w.acks("a"))) // after a restart the latest is said again
+				assert.Equal(t, []string{"accepted OK", tt.final}, acks)
 				assert.False(t, r.End.IsZero())
 			} else {
-				assert.Len(t, w.acks("a"), 1)
+				assert.Equal(t, []string{"accepted OK"}, slices.Compact(phases(w.acks("a"))))
 			}
-			assert.Equal(t, tt.abort, phases(w.acks("ab")))
+			assert.Equal(t, tt.abort, slices.Compact(phases(w.acks("ab"))))
 			assert.Equal(t, 1, w.driver.started[1], "once")
 		})
 	}
@@ -167,9 +168,9 @@ func TestRestartWhileConfiguring(t *testing.T) {
 	w.settle()
 	assert.Equal(t, wire.RunInterrupted, w.run().State)
 	assert.Contains(t, w.run().Error, "run control was restarted while configuring")
-	assert.Equal(t, []string{"accepted OK", "failed UNREACHABLE"}, phases(w.acks("a")))
+	assert.Equal(t, []string{"accepted OK", "failed UNREACHABLE"}, slices.Compact(phases(w.acks("a"))))
 	w.start("a", inline("run", setpoints(100)))
-	assert.Equal(t, "failed UNREACHABLE", phases(w.acks("a"))[2], "the id is known after a restart too")
+	assert.Equal(t, "failed UNREACHABLE", phases(w.acks("a"))[3], "the id is known after a restart too")
 }
 
 func TestRestartWhileAsking(t *testing.T) {

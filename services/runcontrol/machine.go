@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"time"
 
 	"trackerdcs/pkg/ids"
@@ -303,7 +304,9 @@ func (m *Machine) savedBook(err error) {
 	}
 	n := 0
 	for n < len(m.held) && m.held[n].version <= version {
-		m.e.Out = append(m.e.Out, m.held[n].out)
+		if k, is := m.held[n].out.(SayKept); !is || slices.Contains(m.unconfirmed, k.Ref) {
+			m.e.Out = append(m.e.Out, m.held[n].out)
+		}
 		n++
 	}
 	m.held = append(m.held[:0:0], m.held[n:]...)

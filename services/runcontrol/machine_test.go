@@ -108,8 +108,10 @@ func TestStartRefused(t *testing.T) {
 		code wire.Code
 		text string
 	}{
-		"retained":   {retained, wire.Retained, "without the retain flag"},
-		"op":         {func(w *world) { w.handle(Received{Command: wire.RunCommand{Op: "stop/now", ID: "x"}, Payload: []byte("{}")}) }, wire.BadOp, `"stop/now" is not a command about runs`},
+		"retained": {retained, wire.Retained, "without the retain flag"},
+		"op": {func(w *world) {
+			w.handle(Received{Command: wire.RunCommand{Op: "stop/now", ID: "x"}, Payload: []byte("{}")})
+		}, wire.BadOp, `"stop/now" is not a command about runs`},
 		"malformed":  {func(w *world) { w.command(wire.RunCommand{Op: wire.Start, ID: "x"}) }, wire.BadValue, `"procedure" is missing`},
 		"number":     {start(wire.RunCommand{Run: 7}), wire.BadValue, "run control gives the number"},
 		"uid":        {start(wire.RunCommand{UID: "7"}), wire.BadValue, "run control makes it"},

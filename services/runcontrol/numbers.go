@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"trackerdcs/pkg/wire"
 )
@@ -133,10 +134,11 @@ func (m *Machine) settle() {
 		if l.Ack.ID != "" {
 			m.noteAck(l)
 		}
+		if l.Step != stepEnded || m.now.Sub(l.Ack.Time) < againTime {
+			m.answerAgain(l)
+		}
 		if l.Step != stepEnded {
 			m.resumeLife(l)
-		} else if l.Ack.Final() && m.now.Sub(l.Ack.Time) < againTime {
-			m.emit(Answer{l.Ack}) // we may have ended before it left
 		}
 	}
 	m.sayAgain()
@@ -155,6 +157,7 @@ func (m *Machine) adopt(r wire.Run) {
 	case wire.RunEnded(r.State):
 		l.Step = stepEnded
 		l.Ack.Phase, l.Ack.Code, l.Ack.Message = finalAck(r.State, "", r.Error)
+		l.Ack.Time = time.Time{} // it has been said; this is not its text
 	case r.State == wire.RunFinishing:
 		l.Step = stepDelivering
 		l.Outcome, l.Reason = wire.RunInterrupted, "run control has lost its disk in it, and its driver does not tell how it ended"

@@ -206,8 +206,8 @@ func (m *Machine) awaits(l *Life, d *device) string {
 
 // speak says again what is due.
 func (m *Machine) speak() {
-	if !m.settled || !m.connected {
-		return
+	if !m.settled || !m.connected || len(m.held) > 0 {
+		return // what is said while the disk is slow would only wait as well
 	}
 	if l := m.life(); l != nil && m.numbering == 0 && m.now.Sub(m.live.recorded) >= recordEvery &&
 		(l.Step == stepDelivering || m.live.confirmed != l.Run.State) {

@@ -35,6 +35,7 @@ type world struct {
 	driver    driverSim
 	hv        supplySim
 	sink      sinkSim
+	truth     map[string]string // how programs ended, by uid
 	configs   map[string]wire.Configuration
 	check     func(event any, e Effects)
 }
@@ -77,7 +78,7 @@ var epoch = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 
 func newWorld() *world {
 	w := &world{
-		now: epoch, kept: make(map[Ref]wire.Run), noDisk: true,
+		now: epoch, kept: make(map[Ref]wire.Run), noDisk: true, truth: make(map[string]string),
 		driver: driverSim{boot: 1, state: wire.Ready, ids: ids.New(), started: make(map[int64]int)},
 		hv:     supplySim{boot: 1, state: wire.Ready, ids: ids.New()},
 		sink:   sinkSim{boot: 1, state: wire.Ready, known: true, records: make(map[int64]wire.Run), has: make(map[string]bool)},
@@ -330,6 +331,7 @@ func (w *world) programEnds(state string) {
 	r := *d.report
 	r.State, r.End, r.Progress = state, w.now, wire.Known(1)
 	d.report = &r
+	w.truth[r.UID] = state
 	w.say(Reported{"ph2acf", r})
 	if !w.sink.slow && w.sink.state == wire.Ready {
 		w.resultsArrive(r.UID)
