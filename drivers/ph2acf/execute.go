@@ -39,7 +39,7 @@ type execution struct {
 	version []string
 	limit   time.Duration
 	grace   time.Duration
-	out     *output.Output // nil if it could not be made
+	out     *output.Output     // nil if it could not be made
 	cancel  context.CancelFunc // of the collecting
 
 	mu       sync.Mutex
