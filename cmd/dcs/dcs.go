@@ -23,6 +23,7 @@ type commands struct {
 	Send    sendCmd          `cmd:"" help:"Send any command: seti, ramp, clear, lock, unlock."`
 	Audit   auditCmd         `cmd:"" help:"Prove that nothing is missing in the archive, or say what is."`
 	At      atCmd            `cmd:"" help:"Print all setpoints and readbacks at a time in the past."`
+	Run     runCmds          `cmd:"" help:"Start runs, calibrations for instance, and see what is kept of them."`
 	Version kong.VersionFlag `help:"Print the version."`
 }
 
