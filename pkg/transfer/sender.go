@@ -261,7 +261,7 @@ func (d *delivery) run(ctx context.Context) (stored bool) {
 				timer.Reset(askAgain)
 			case r.State == wire.ResultsReceived:
 				d.s.setProblem("")
-				d.done = true
+				d.done, d.going = true, true
 				timer.Reset(storedTime)
 			case r.State == wire.ResultsReceiving:
 				d.s.setProblem("")

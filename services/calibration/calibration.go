@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -48,6 +47,11 @@ type sink struct {
 
 // run is the sink until ctx ends.
 func run(ctx context.Context, env *service.Env, cfg *config) error {
+	release, err := service.HoldDir(ctx, env.DataDir, env.Log)
+	if err != nil || ctx.Err() != nil {
+		return err
+	}
+	defer release()
 	db, err := runs.New(cfg.mongo())
 	if err != nil {
 		return err
@@ -66,9 +70,6 @@ func run(ctx context.Context, env *service.Env, cfg *config) error {
 
 // newSink reads what a former process has left on the disk.
 func newSink(env *service.Env, cfg *config, db database) (*sink, error) {
-	if err := os.MkdirAll(env.DataDir, 0o750); err != nil {
-		return nil, err
-	}
 	s := &sink{
 		env: env, cfg: cfg, db: db,
 		records: newMailbox(maxRecords), chunks: newMailbox(maxChunks),
@@ -85,7 +86,7 @@ func newSink(env *service.Env, cfg *config, db database) (*sink, error) {
 	}
 	s.recorder, err = capsule.Open(capsule.Options{
 		Dir: filepath.Join(env.DataDir, "journal"), Root: cfg.Root, MaxBytes: cfg.Journal, Log: env.Log, Metrics: env.Metrics,
-		Again: func() { s.member.Hold(time.Second, "what was not kept is to be sent again") },
+		Again: func() { s.member.Hold(0, "asking the broker for messages that are not acknowledged") },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("opening the journal: %w", err)

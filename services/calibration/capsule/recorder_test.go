@@ -1,11 +1,13 @@
 package capsule
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -334,4 +336,32 @@ func heap() uint64 {
 	runtime.GC()
 	runtime.ReadMemStats(&s)
 	return s.HeapAlloc
+}
+
+func TestAllAtOnce(t *testing.T) {
+	r := open(t, t.TempDir(), Options{})
+	require.NoError(t, r.Begin(1))
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = r.Run(ctx) })
+	for run := range int64(5) {
+		wg.Go(func() {
+			for range 10 {
+				assert.NoError(t, r.Begin(run+2))
+				_, err := r.Make(context.Background(), run+2, t0, after(1e6))
+				assert.NoError(t, err)
+				r.Settled(run+2, t0)
+				assert.NoError(t, r.End(run+2))
+			}
+		})
+	}
+	for _, m := range statuses(1, 3000) {
+		r.Put(m)
+	}
+	require.Eventually(t, func() bool { n, _, _ := r.queue.fill(); return n == 0 }, 20*time.Second, 20*time.Millisecond)
+	cancel()
+	wg.Wait()
+	c := capsuleOf(t, r, 1, t0, after(3000))
+	assert.Equal(t, int64(3000), c.Devices["hv"].Statuses)
+	assert.Zero(t, c.Missing+c.Dropped)
 }

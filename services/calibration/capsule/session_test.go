@@ -96,7 +96,7 @@ func TestKilled(t *testing.T) {
 
 	p = start(t, url, dir, nil)
 	say(10)
-	require.Eventually(t, func() bool {
+	assert.Eventually(t, func() bool {
 		c, err := p.Make(context.Background(), 1, t0, after(float64(seq)))
 		return err == nil && c.Devices["hv"].Statuses == int64(seq)
 	}, bustest.Patience, 50*time.Millisecond)
