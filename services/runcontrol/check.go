@@ -72,6 +72,10 @@ func (m *Machine) start(cmd command, c *wire.RunCommand) {
 		m.refuse(cmd, wire.Busy, fmt.Sprintf("run %d is %s: one at a time, or abort it", l.Run.Run, l.Run.State))
 		return
 	}
+	if m.owes() {
+		m.refuse(cmd, wire.Busy, "the last run is still being written to disk: try again")
+		return
+	}
 	if m.check != nil {
 		m.refuse(cmd, wire.Busy, "another start is being checked: try again")
 		return

@@ -335,6 +335,15 @@ func (m *Machine) unnumber(err error) {
 	m.stale = true
 }
 
+// owes reports whether somebody's answer waits for the disk. The next run takes
+// the last one's place there, and after a crash nobody would know of it.
+func (m *Machine) owes() bool {
+	return slices.ContainsFunc(m.held, func(h heldOut) bool {
+		_, is := h.out.(Answer)
+		return is
+	})
+}
+
 // dropOrders takes back what waits for the disk and shall not happen any more.
 // It reports whether the driver was among those who would have been told.
 func (m *Machine) dropOrders() (driver bool) {

@@ -28,7 +28,7 @@ func run(ctx context.Context, env *service.Env, cfg *config) error {
 		defer cancel()
 		_ = db.Close(ctx) // nothing is written over it
 	}()
-	return control(ctx, env, cfg, any(db).(configurations))
+	return control(ctx, env, cfg, db)
 }
 
 // control is run with a database handed in.
