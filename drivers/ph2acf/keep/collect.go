@@ -195,7 +195,8 @@ func sumUp(ctx context.Context, in *os.File, out io.Writer) (int64, string, erro
 		return 0, "", errors.New("it is no regular file")
 	}
 	h := sha256.New()
-	n, err := io.CopyBuffer(io.MultiWriter(h, writerOnly{out}), &during{ctx, in}, make([]byte, 256<<10))
+	all := io.LimitReader(&during{ctx, in}, before.Size()+1) // one that grows has no end
+	n, err := io.CopyBuffer(io.MultiWriter(h, writerOnly{out}), all, make([]byte, 256<<10))
 	if err != nil {
 		return 0, "", err
 	}

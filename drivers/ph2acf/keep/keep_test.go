@@ -1,0 +1,241 @@
+package keep
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"trackerdcs/drivers/ph2acf/procedure"
+	"trackerdcs/pkg/transfer"
+	"trackerdcs/pkg/wire"
+)
+
+func open(t *testing.T, dir string) (*Store, []*Record) {
+	t.Helper()
+	s, records, err := Open(dir)
+	require.NoError(t, err)
+	return s, records
+}
+
+// begin makes a run in a folder of its own.
+func begin(t *testing.T, s *Store, run int64, files ...procedure.File) *Record {
+	t.Helper()
+	r := &Record{Report: wire.Report{Run: run, UID: "u", State: wire.RunRunning, Start: time.Now()}, Directory: s.Work(run), Files: files}
+	require.NoError(t, s.Begin(r))
+	require.NoError(t, os.WriteFile(s.Log(run), []byte("log\n"), 0o600))
+	return r
+}
+
+func write(t *testing.T, dir, name, text string) {
+	t.Helper()
+	require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o750))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+}
+
+func names(m wire.Manifest) (out []string) {
+	for _, f := range m.Files {
+		out = append(out, f.Name)
+	}
+	return out
+}
+
+func TestNumbersAreKept(t *testing.T) {
+	dir := t.TempDir()
+	s, records := open(t, dir)
+	assert.Empty(t, records)
+	assert.Zero(t, s.Highest())
+	begin(t, s, 3)
+	begin(t, s, 10)
+	s, records = open(t, dir)
+	require.Len(t, records, 2)
+	assert.EqualValues(t, 10, records[1].Report.Run)
+	assert.EqualValues(t, 10, s.Highest())
+
+	// The file of the highest number was not written any more.
+	require.NoError(t, os.Remove(filepath.Join(dir, "highest")))
+	s, _ = open(t, dir)
+	assert.EqualValues(t, 10, s.Highest())
+
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "highest"), []byte("x"), 0o600))
+	_, _, err := Open(dir)
+	assert.ErrorContains(t, err, `holds "x" and not the number of the last run`)
+}
+
+func TestForgettingKeepsTheLastRecord(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := open(t, dir)
+	first, last := begin(t, s, 1), begin(t, s, 2)
+	require.NoError(t, s.Forget(first))
+	require.NoError(t, s.Forget(last))
+	_, records := open(t, dir)
+	require.Len(t, records, 1)
+	assert.True(t, records[0].Stored)
+	entries, err := os.ReadDir(s.Folder(2))
+	require.NoError(t, err)
+	assert.Len(t, entries, 1)
+}
+
+// A folder without a record is one that was not accepted any more; a record
+// that cannot be read is a mistake that somebody has to look at.
+func TestHalfDone(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := open(t, dir)
+	require.NoError(t, os.MkdirAll(s.Work(5), 0o750))
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "runs", "notes"), 0o750))
+	s, records := open(t, dir)
+	assert.Empty(t, records)
+	assert.NoDirExists(t, s.Folder(5))
+	begin(t, s, 6)
+	write(t, s.Folder(6), "run.json", "{")
+	_, _, err := Open(dir)
+	assert.ErrorContains(t, err, "its results are beside it; move the folder away")
+}
+
+func TestCollect(t *testing.T) {
+	s, _ := open(t, t.TempDir())
+	secret := filepath.Join(t.TempDir(), "secret.csv")
+	require.NoError(t, os.WriteFile(secret, []byte("x"), 0o600))
+	r := begin(t, s, 1,
+		procedure.File{Glob: "summary.json", Read: wire.ReadJSON, Required: true}, procedure.File{Glob: "*.csv", Read: wire.ReadCSV},
+		procedure.File{Glob: "sub/*/*", Read: wire.ReadRaw}, procedure.File{Glob: "*", Read: wire.ReadRaw},
+		procedure.File{Glob: "a.csv", Read: wire.ReadRaw, Required: true}, procedure.File{Glob: "missing_{run}", Read: wire.ReadRaw, Required: true},
+		procedure.File{Glob: "none", Read: wire.ReadRaw})
+	work := s.Work(1)
+	write(t, work, "summary.json", "{}")
+	write(t, work, "b.csv", "b")
+	write(t, work, "a.csv", "a")
+	write(t, work, "empty.csv", "")
+	write(t, work, "log.txt", "not the log")
+	write(t, work, "sub/x/raw", strings.Repeat("r", 1<<20))
+	write(t, work, "odd\nname", "x")
+	require.NoError(t, os.Symlink(secret, filepath.Join(work, "out.csv")))
+	require.NoError(t, os.Symlink("a.csv", filepath.Join(work, "in.csv")))
+	require.NoError(t, syscall.Mkfifo(filepath.Join(work, "pipe"), 0o600))
+	m, missing, err := s.Collect(t.Context(), r)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"summary.json", "a.csv", "b.csv", "empty.csv", "in.csv", "sub/x/raw", "log.txt"}, names(m))
+	assert.Equal(t, []string{"missing_1"}, missing)
+	sum := sha256.Sum256([]byte("a"))
+	assert.Equal(t, wire.File{Name: "a.csv", Size: 1, SHA256: hex.EncodeToString(sum[:]), Read: wire.ReadCSV}, m.Files[1])
+	assert.Equal(t, wire.ReadLog, m.Files[6].Read)
+	left := strings.Join(m.Left, "|")
+	assert.Contains(t, left, "out.csv: ")
+	assert.Contains(t, left, "pipe: it is no regular file")
+	assert.Contains(t, left, "log.txt: the name is taken by what the program printed")
+	assert.Contains(t, left, `"odd\nname"`)
+	assert.Len(t, m.Left, 4)
+	m.State = wire.RunFinished
+	require.NoError(t, transfer.CheckManifest(&m))
+
+	require.NoError(t, s.SaveManifest(m))
+	kept, err := s.Manifest(1)
+	require.NoError(t, err)
+	assert.Equal(t, m.Files, kept.Files)
+	for _, f := range m.Files {
+		in, err := s.OpenFile(r, f.Name)
+		require.NoError(t, err)
+		info, err := in.Stat()
+		require.NoError(t, err)
+		assert.Equal(t, f.Size, info.Size(), f.Name)
+		_ = in.Close()
+	}
+	in, err := s.OpenFile(r, "../run.json")
+	assert.Error(t, err, in)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, _, err = s.Collect(ctx, r)
+	assert.ErrorIs(t, err, context.Canceled)
+}
+
+// Of too many files the rest is named, and a directory that is gone is said.
+func TestCollectBounds(t *testing.T) {
+	s, _ := open(t, t.TempDir())
+	r := begin(t, s, 1, procedure.File{Glob: "*", Read: wire.ReadRaw})
+	for i := range transfer.MaxFiles + 200 {
+		write(t, s.Work(1), fmt.Sprintf("%04d", i), "")
+	}
+	m, _, err := s.Collect(t.Context(), r)
+	require.NoError(t, err)
+	assert.Len(t, m.Files, transfer.MaxFiles)
+	assert.Len(t, m.Left, maxLeft+1)
+	assert.Equal(t, "… and 101 more", m.Left[maxLeft])
+
+	require.NoError(t, os.RemoveAll(s.Work(1)))
+	m, _, err = s.Collect(t.Context(), r)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"log.txt"}, names(m))
+	assert.Contains(t, m.Left[0], "the directory: ")
+}
+
+// A file that grows while it is summed up is left out.
+func TestGrowing(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "f")
+	require.NoError(t, os.WriteFile(name, make([]byte, 1<<20), 0o600))
+	in, err := os.Open(name)
+	require.NoError(t, err)
+	defer in.Close()
+	_, _, err = sumUp(t.Context(), in, grower(func() {
+		f, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0)
+		require.NoError(t, err)
+		_, err = f.WriteString("more")
+		require.NoError(t, err)
+		_ = f.Close()
+	}))
+	assert.ErrorContains(t, err, "it changed while it was read")
+}
+
+type grower func()
+
+func (g grower) Write(b []byte) (int, error) { g(); return len(b), nil }
+
+func TestSharedDirectory(t *testing.T) {
+	s, _ := open(t, t.TempDir())
+	shared := t.TempDir()
+	write(t, shared, "old.csv", "old")
+	past := time.Now().Add(-time.Minute)
+	require.NoError(t, os.Chtimes(filepath.Join(shared, "old.csv"), past, past))
+	r := &Record{Report: wire.Report{Run: 1, Start: time.Now()}, Directory: shared, Shared: true, Files: []procedure.File{{Glob: "*.csv", Read: wire.ReadCSV}}}
+	require.NoError(t, s.Begin(r))
+	write(t, shared, "new.csv", "new")
+	for range 2 { // the second time after one that was cut off
+		m, _, err := s.Collect(t.Context(), r)
+		require.NoError(t, err)
+		assert.Equal(t, []string{"new.csv"}, names(m))
+		assert.Contains(t, m.Left[0], "log.txt: ", "there is none")
+	}
+	write(t, shared, "new.csv", "overwritten")
+	in, err := s.OpenFile(r, "new.csv")
+	require.NoError(t, err)
+	defer in.Close()
+	b := make([]byte, 3)
+	_, err = in.ReadAt(b, 0)
+	require.NoError(t, err)
+	assert.Equal(t, "new", string(b))
+
+	r.Report.Start = time.Time{} // never started: nothing of it can be there
+	m, _, err := s.Collect(t.Context(), r)
+	require.NoError(t, err)
+	assert.Empty(t, m.Files)
+}
+
+func TestLastSeen(t *testing.T) {
+	s, _ := open(t, t.TempDir())
+	r := begin(t, s, 1)
+	later := r.Report.Start.Add(time.Hour).Truncate(time.Second)
+	require.NoError(t, os.Chtimes(s.Log(1), later, later))
+	assert.True(t, s.LastSeen(r).Equal(later))
+	free, err := Free(s.Folder(1))
+	require.NoError(t, err)
+	assert.Positive(t, free)
+}
