@@ -203,6 +203,39 @@ func TestIndexes(t *testing.T) {
 	}
 }
 
+// Without indexer a lookup by _id reads the whole table.
+func TestLookups(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, dir)
+	plan := func(db *mongo.Database) string {
+		// SQLite notices a new index when it executes, and EXPLAIN does not.
+		must(t, "find", db.Collection("c").FindOne(deadline(t), bson.M{"_id": "1"}).Err())
+		var answer bson.M
+		must(t, "explain", db.RunCommand(deadline(t), bson.D{{Key: "explain",
+			Value: bson.D{{Key: "find", Value: "c"}, {Key: "filter", Value: bson.M{"_id": "1"}}}}}).Decode(&answer))
+		return fmt.Sprint(answer["queryPlanner"])
+	}
+	db := s.connect(t)
+	for range 2 {
+		_, err := db.Collection("c").InsertOne(deadline(t), bson.M{"_id": "1"})
+		must(t, "insert", err)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		for !strings.Contains(plan(db), "SEARCH c_") {
+			if ctx.Err() != nil {
+				t.Fatal(plan(db))
+			}
+		}
+		must(t, "drop", db.Drop(deadline(t)))
+	}
+	_, err := db.Collection("c").InsertOne(deadline(t), bson.M{"_id": "1"})
+	must(t, "insert", err)
+	_ = s.end(os.Kill)
+	if p := plan(start(t, dir).connect(t)); !strings.Contains(p, "SEARCH c_") {
+		t.Errorf("after a start: %s", p)
+	}
+}
+
 const chunkSize = 255 * 1024
 
 func noise(n int) []byte {

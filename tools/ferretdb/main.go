@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/FerretDB/FerretDB/ferretdb"
 )
@@ -68,6 +69,11 @@ func run(ctx context.Context, listen, dir string) error {
 	if err != nil {
 		return err
 	}
+	x := &indexer{dir: dir, seen: map[string]time.Time{}}
+	if err := x.look(ctx); err != nil {
+		return fmt.Errorf("indexes of _id: %w", err)
+	}
+	go x.watch(ctx)
 	// It listens since New and accepts since Run: who connects now is served.
 	fmt.Fprintln(os.Stderr, "ferretdb: listening on", strings.Trim(strings.TrimPrefix(db.MongoDBURI(), "mongodb:"), "/"))
 	return db.Run(ctx)
