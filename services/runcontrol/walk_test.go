@@ -18,7 +18,7 @@ import (
 // TestWalk lets chance choose what happens to run control and all that it
 // meets. DCS_WALKS is how many walks.
 func TestWalk(t *testing.T) {
-	walks := 300
+	walks := 150
 	if testing.Short() {
 		walks = 50
 	}
