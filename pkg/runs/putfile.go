@@ -139,7 +139,7 @@ func (c *Client) putChunks(ctx context.Context, doing, uid, id string, f File, r
 		writers.Go(func() { // ends when full is closed
 			for b := range full {
 				if running.Err() == nil {
-					if err := c.writeChunks(running, b.models(id, uid)); err != nil {
+					if err := c.writeChunks(running, b.chunks(id, uid)); err != nil {
 						cancel(c.fail(ctx, doing, err))
 					}
 				}
@@ -219,22 +219,34 @@ func (b *bulkOfChunks) fill(r io.Reader, at, size int64) (int, error) {
 	return n, nil
 }
 
-func (b *bulkOfChunks) models(file, uid string) []mongo.WriteModel {
-	var models []mongo.WriteModel
+// chunks cuts what was read.
+func (b *bulkOfChunks) chunks(file, uid string) (chunks []chunkDocument) {
 	for n, data := b.first, b.data; len(data) > 0; n++ {
 		piece := data[:min(ChunkSize, len(data))]
 		data = data[len(piece):]
-		id := chunkID(file, uid, n)
-		models = append(models, mongo.NewReplaceOneModel().SetUpsert(true).
-			SetFilter(bson.D{{Key: "_id", Value: id}}). // nothing else: FerretDB would look at all chunks
-			SetReplacement(chunkDocument{ID: id, File: file, N: n, Data: piece}))
+		chunks = append(chunks, chunkDocument{ID: chunkID(file, uid, n), File: file, N: n, Data: piece})
 	}
-	return models
+	return chunks
 }
 
-func (c *Client) writeChunks(ctx context.Context, models []mongo.WriteModel) error {
-	ctx, cancel := c.within(ctx)
+// writeChunks inserts chunks. If one is there, from an attempt that broke off,
+// they are written once more, in its place: an upsert alone would do, but takes
+// FerretDB three times as long.
+func (c *Client) writeChunks(ctx context.Context, chunks []chunkDocument) error {
+	one, cancel := c.within(ctx)
 	defer cancel()
-	_, err := c.chunks.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
+	_, err := c.chunks.InsertMany(one, chunks, options.InsertMany().SetOrdered(false))
+	if err == nil || !mongo.IsDuplicateKeyError(err) && !duplicate(err) {
+		return err
+	}
+	models := make([]mongo.WriteModel, len(chunks))
+	for i, chunk := range chunks {
+		models[i] = mongo.NewReplaceOneModel().SetUpsert(true).
+			SetFilter(bson.D{{Key: "_id", Value: chunk.ID}}). // nothing else: FerretDB would look at all chunks
+			SetReplacement(chunk)
+	}
+	again, cancel := c.within(ctx)
+	defer cancel()
+	_, err = c.chunks.BulkWrite(again, models, options.BulkWrite().SetOrdered(false))
 	return err
 }

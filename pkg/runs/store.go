@@ -39,11 +39,47 @@ func (c *Client) Prepare(ctx context.Context) error {
 	return nil
 }
 
+// index makes the indexes that are missing, each by itself: FerretDB panics
+// when it is asked for several that it has.
 func (c *Client) index(ctx context.Context, collection *mongo.Collection, indexes []mongo.IndexModel) error {
+	doing := "making the indexes of " + collection.Name()
+	have, err := c.indexes(ctx, collection)
+	if err != nil {
+		return c.fail(ctx, doing, err)
+	}
+	for _, index := range indexes {
+		name := indexName(index.Keys.(bson.D))
+		if have[name] {
+			continue
+		}
+		one, cancel := c.within(ctx)
+		_, err := collection.Indexes().CreateOne(one, index)
+		cancel()
+		if err != nil {
+			return c.fail(ctx, doing, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	return nil
+}
+
+// indexName is the name that MongoDB gives an index: its keys tell it.
+func indexName(keys bson.D) string {
+	parts := make([]string, len(keys))
+	for i, k := range keys {
+		parts[i] = fmt.Sprintf("%s_%d", k.Key, k.Value)
+	}
+	return strings.Join(parts, "_")
+}
+
+func (c *Client) indexes(ctx context.Context, collection *mongo.Collection) (map[string]bool, error) {
 	ctx, cancel := c.within(ctx)
 	defer cancel()
-	_, err := collection.Indexes().CreateMany(ctx, indexes)
-	return c.fail(ctx, "making the indexes of "+collection.Name(), err)
+	specs, err := collection.Indexes().ListSpecifications(ctx)
+	have := make(map[string]bool, len(specs))
+	for _, spec := range specs {
+		have[spec.Name] = true
+	}
+	return have, err
 }
 
 // Put stores the run's document in place of the one that it may have. If there
