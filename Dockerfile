@@ -1,8 +1,12 @@
 # One image for each of our programs: docker build --build-arg BIN=loader .
 #
 # One target with an argument, not one target a program: a new program needs no
-# change here. Only what the classic builder and BuildKit both know is used.
+# change here. EXTRA names further programs of ours that go beside it, on the
+# path, for one that starts others. BASE is an image with programs of yours that
+# it starts, with all that these need.
+# Only what the classic builder and BuildKit both know is used.
 ARG GO_IMAGE=golang:1.26-bookworm
+ARG BASE=scratch
 
 FROM ${GO_IMAGE} AS build
 WORKDIR /src
@@ -17,12 +21,16 @@ ARG VERSION=0.1.0
 RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X trackerdcs/pkg/service.version=${VERSION}" \
         -o /out/ ./cmd/... ./drivers/... ./services/... \
     && mkdir -p /owned/data
+# What goes into this image. COPY cannot leave out what has no name.
+ARG BIN=dcs
+ARG EXTRA=
+RUN install -D "/out/${BIN}" /image/program \
+    && for program in ${EXTRA}; do install -D "/out/${program}" "/image/usr/local/bin/${program}" || exit 1; done
 
 # Nothing but the program: no shell, no libc, nobody to become root.
-FROM scratch
-ARG BIN=dcs
+FROM ${BASE}
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
-COPY --from=build /out/${BIN} /program
+COPY --from=build /image /
 # A named volume mounted here takes over the owner, so that the program can write.
 COPY --from=build --chown=65532:65532 /owned /
 USER 65532:65532

@@ -28,15 +28,16 @@ var combinations = []struct {
 	services []string
 }{
 	{"production", []string{"docker-compose.yml"}, production},
-	{"production with drivers", []string{"docker-compose.yml", "docker-compose.override.example.yml"}, production},
+	{"production with drivers", []string{"docker-compose.yml", "docker-compose.override.example.yml"}, example},
 	{"dev", []string{"docker-compose.yml", "docker-compose.dev.yml"}, production},
 	{"dummy", []string{"docker-compose.yml", "docker-compose.dummy.yml"}, dummy},
 	{"dev and dummy", []string{"docker-compose.yml", "docker-compose.dev.yml", "docker-compose.dummy.yml"}, dummy},
 }
 
 var (
-	production = []string{"mosquitto", "influxdb", "mongo", "grafana", "nodered", "loader"}
-	dummy      = append(slices.Clone(production), "hv", "lv", "sensor_1", "dht_room", "sim_hv", "sim_lv", "sim_dht")
+	production = []string{"mosquitto", "influxdb", "mongo", "grafana", "nodered", "loader", "runcontrol", "calibration"}
+	dummy      = append(slices.Clone(production), "hv", "lv", "sensor_1", "dht_room", "ph2acf", "sim_hv", "sim_lv", "sim_dht")
+	example    = append(slices.Clone(production), "hv", "dht_room", "ph2acf")
 
 	// Settings of the programs that we run and did not write.
 	foreign = []string{"DOCKER_INFLUXDB_INIT_", "INFLUXD_", "MONGO_INITDB_", "GF_", "NODERED_"}
@@ -62,6 +63,9 @@ func TestCombinations(t *testing.T) {
 				}
 			}
 			checkNames(t, p)
+			for _, problem := range slices.Concat(checkPorts(p), checkImages(p), checkSecrets(p), checkMounts(p)) {
+				t.Error(problem)
+			}
 		})
 	}
 }
@@ -114,6 +118,9 @@ func check(s types.ServiceConfig) (problems []string) {
 		}
 	}
 	for key, v := range s.Environment {
+		if v != nil && strings.Contains(*v, "://") && strings.Contains(*v, "@") {
+			bad("setting " + key + " has a login in the clear: use its _FILE")
+		}
 		if strings.HasSuffix(key, "_FILE") && v != nil {
 			name, ok := strings.CutPrefix(*v, "/run/secrets/")
 			mounted := slices.ContainsFunc(s.Secrets, func(r types.ServiceSecretConfig) bool { return r.Source == name })
@@ -144,8 +151,15 @@ func checkBuild(s types.ServiceConfig) (problems []string) {
 		}
 		return nil
 	}
-	if !slices.ContainsFunc(programs, func(dir string) bool { return exists(filepath.Join(dir, *bin, "main.go")) }) {
-		problems = append(problems, "there is no program "+*bin)
+	for _, name := range append([]string{*bin}, extras(s)...) {
+		if !slices.ContainsFunc(programs, func(dir string) bool { return exists(filepath.Join(dir, name, "main.go")) }) {
+			problems = append(problems, "there is no program "+name)
+		}
+	}
+	for arg := range s.Build.Args {
+		if !declared("Dockerfile", arg) {
+			problems = append(problems, "the Dockerfile has no argument "+arg)
+		}
 	}
 	if !strings.HasPrefix(s.Image, "trackerdcs/"+*bin+":") {
 		problems = append(problems, "image "+s.Image+" is built from "+*bin)
@@ -223,6 +237,17 @@ func TestCheckFindsWhatIsBad(t *testing.T) {
 			s.Image = "trackerdcs/nothing:0.1.0"
 			s.Build = &types.BuildConfig{Args: types.MappingWithEquals{"BIN": str("nothing")}}
 		}, "no program nothing"},
+		"no such program beside it": {func(s *types.ServiceConfig) {
+			s.Image = "trackerdcs/psu:0.1.0"
+			s.Build = &types.BuildConfig{Args: types.MappingWithEquals{"BIN": str("psu"), "EXTRA": str("sim nothing")}}
+		}, "no program nothing"},
+		"no such argument": {func(s *types.ServiceConfig) {
+			s.Image = "trackerdcs/psu:0.1.0"
+			s.Build = &types.BuildConfig{Args: types.MappingWithEquals{"BIN": str("psu"), "EXTAR": str("sim")}}
+		}, "no argument EXTAR"},
+		"login in an address": {func(s *types.ServiceConfig) {
+			s.Environment = types.MappingWithEquals{"DCS_MONGO_URI": str("mongodb://dcs:x@mongo:27017")}
+		}, "in the clear"},
 		"no build": {func(s *types.ServiceConfig) { s.Image = "trackerdcs/psu:0.1.0" }, "no build"},
 	} {
 		t.Run(name, func(t *testing.T) {

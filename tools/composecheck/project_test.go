@@ -1,0 +1,276 @@
+package composecheck_test
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// extras are the programs that are built into an image beside its own.
+func extras(s types.ServiceConfig) []string {
+	if v := s.Build.Args["EXTRA"]; v != nil {
+		return strings.Fields(*v)
+	}
+	return nil
+}
+
+// declared reports whether a Dockerfile takes an argument.
+func declared(dockerfile, arg string) bool {
+	text, err := os.ReadFile(filepath.Join(root, dockerfile))
+	return err == nil && regexp.MustCompile(`(?m)^ARG `+regexp.QuoteMeta(arg)+`(=|$)`).Match(text)
+}
+
+// checkPorts finds two services that want one port of the host.
+func checkPorts(p *types.Project) (problems []string) {
+	taken := make(map[string]string)
+	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
+		for _, port := range p.Services[name].Ports {
+			if other, ok := taken[port.Published]; ok {
+				problems = append(problems, fmt.Sprintf("services %s and %s both want port %s", other, name, port.Published))
+			}
+			taken[port.Published] = name
+		}
+	}
+	return problems
+}
+
+// checkImages finds two services that build different images of one name: which
+// of them runs would depend on which was built last.
+func checkImages(p *types.Project) (problems []string) {
+	built := make(map[string]string)
+	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
+		s := p.Services[name]
+		if s.Build == nil {
+			continue
+		}
+		how := s.Build.Dockerfile
+		for _, arg := range []string{"BIN", "EXTRA", "BASE"} {
+			if v := s.Build.Args[arg]; v != nil {
+				how += " " + arg + "=" + *v
+			}
+		}
+		if other, ok := built[s.Image]; ok && other != how {
+			problems = append(problems, fmt.Sprintf("image %s is built in two ways: %s, and %s", s.Image, other, how))
+		}
+		built[s.Image] = how
+	}
+	return problems
+}
+
+// checkSecrets finds secrets that nobody has, or that nobody is told to make.
+func checkSecrets(p *types.Project) (problems []string) {
+	guide, err := os.ReadFile(filepath.Join(root, "secrets", "README.md"))
+	if err != nil {
+		return []string{err.Error()}
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Secrets)) {
+		file := p.Secrets[name].File
+		if !strings.Contains(string(guide), "`"+name+"`") {
+			problems = append(problems, "secret "+name+" is not in secrets/README.md")
+		}
+		dir := filepath.Base(filepath.Dir(file))
+		if filepath.Base(file) != name || dir != "secrets" && dir != "dummy" {
+			problems = append(problems, "secret "+name+" is in "+file)
+		}
+		if _, err := os.Stat(file); err != nil && dir == "dummy" {
+			problems = append(problems, "secret "+name+" of the dummy stack: "+err.Error())
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
+		for _, s := range p.Services[name].Secrets {
+			if _, ok := p.Secrets[s.Source]; !ok {
+				problems = append(problems, "service "+name+": no secret "+s.Source)
+			}
+		}
+	}
+	return problems
+}
+
+// yours are what the guide tells an operator to write.
+var yours = []string{"procedures.yml"}
+
+// checkMounts finds folders and files of ours that are mounted and not there,
+// volumes that our programs cannot write to, and procedures that could not be
+// executed in the container.
+func checkMounts(p *types.Project) (problems []string) {
+	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
+		s := p.Services[name]
+		bad := func(what string) { problems = append(problems, "service "+name+": "+what) }
+		for _, v := range s.Volumes {
+			if v.Type == types.VolumeTypeBind {
+				if _, err := os.Stat(v.Source); err != nil && !isYours(v.Source) {
+					bad(err.Error())
+				}
+				if !v.ReadOnly {
+					bad(v.Source + " is mounted and can be written to")
+				}
+			} else if strings.HasPrefix(s.Image, "trackerdcs/") && v.Target != "/data" {
+				bad("volume on " + v.Target + ": only /data belongs to the program")
+			}
+		}
+		file := s.Environment["DCS_PROCEDURES"]
+		if file == nil {
+			continue
+		}
+		i := slices.IndexFunc(s.Volumes, func(v types.ServiceVolumeConfig) bool { return v.Target == *file })
+		switch {
+		case i < 0:
+			bad("its procedures are not mounted")
+		case !isYours(s.Volumes[i].Source):
+			text, _ := os.ReadFile(s.Volumes[i].Source)
+			for _, problem := range checkProcedures(string(text), s, p) {
+				bad(problem)
+			}
+		}
+	}
+	return problems
+}
+
+func isYours(file string) bool {
+	rest, err := filepath.Rel(root, file)
+	if abs, e := filepath.Abs(root); err != nil && e == nil {
+		rest, _ = filepath.Rel(abs, file)
+	}
+	return slices.Contains(yours, rest)
+}
+
+var (
+	programLine = regexp.MustCompile(`(?m)^\s+program:\s*(\S+)`)
+	addressIn   = regexp.MustCompile(`tcp://([^:"\s]+):`)
+)
+
+// checkProcedures finds programs that are not in the image and addresses that
+// mean nothing in a container.
+func checkProcedures(text string, s types.ServiceConfig, p *types.Project) (problems []string) {
+	programs := programLine.FindAllStringSubmatch(text, -1)
+	if len(programs) == 0 {
+		problems = append(problems, "no procedures")
+	}
+	for _, m := range programs {
+		if !slices.Contains(extras(s), m[1]) {
+			problems = append(problems, "a procedure starts "+m[1]+", which is not in the image")
+		}
+	}
+	for _, m := range addressIn.FindAllStringSubmatch(text, -1) {
+		if _, ok := p.Services[m[1]]; !ok {
+			problems = append(problems, "a procedure names "+m[1]+", which is no service")
+		}
+	}
+	return problems
+}
+
+// What runs need stands where it is looked for.
+func TestRuns(t *testing.T) {
+	dev := load(t, []string{"docker-compose.yml", "docker-compose.dev.yml"})
+	if ports := dev.Services["mongo"].Ports; len(ports) != 1 || ports[0].Published != "27017" || ports[0].Target != 27017 {
+		t.Errorf("dev: MongoDB's ports are %+v", ports)
+	}
+	production := load(t, []string{"docker-compose.yml"})
+	if ports := production.Services["mongo"].Ports; len(ports) > 0 {
+		t.Errorf("production: MongoDB's ports are %+v", ports)
+	}
+	for _, name := range []string{"runcontrol", "calibration"} {
+		if v := production.Services[name].Environment["DCS_MONGO_URI_FILE"]; v == nil || *v != "/run/secrets/mongo_uri" {
+			t.Errorf("%s does not know where MongoDB is", name)
+		}
+	}
+	dummy := load(t, []string{"docker-compose.yml", "docker-compose.dummy.yml"})
+	read := func(secret string) string {
+		b, err := os.ReadFile(dummy.Secrets[secret].File)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(b))
+	}
+	u, err := url.Parse(read("mongo_uri"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mongo := dummy.Services["mongo"]
+	password, _ := u.User.Password()
+	if user := mongo.Environment["MONGO_INITDB_ROOT_USERNAME"]; user == nil || u.User.Username() != *user || password != read("mongo_password") {
+		t.Errorf("mongo_uri has the login %s, which is not MongoDB's", u.User)
+	}
+	// The image makes its user in the database admin.
+	if u.Scheme != "mongodb" || u.Host != "mongo:27017" || u.Query().Get("authSource") != "admin" {
+		t.Errorf("mongo_uri is %s", u.Redacted())
+	}
+	if v := dummy.Services["ph2acf"].Environment["DCS_DEVICE"]; v == nil || *v != "ph2acf" {
+		t.Error("ph2acf has another name on the bus")
+	}
+}
+
+// The checks of a whole project find what they are for.
+func TestProjectChecksFindWhatIsBad(t *testing.T) {
+	str := func(s string) *string { return &s }
+	build := func(args types.MappingWithEquals) *types.BuildConfig { return &types.BuildConfig{Args: args} }
+	there, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bind := func(source string) types.ServiceVolumeConfig {
+		return types.ServiceVolumeConfig{Type: types.VolumeTypeBind, Source: filepath.Join(there, source), Target: "/p.yml", ReadOnly: true}
+	}
+	service := func(change func(*types.ServiceConfig)) (s types.ServiceConfig) {
+		change(&s)
+		return s
+	}
+	publishing := service(func(s *types.ServiceConfig) { s.Ports = []types.ServicePortConfig{{Published: "9100"}} })
+	image := func(args types.MappingWithEquals) types.ServiceConfig {
+		return service(func(s *types.ServiceConfig) { s.Image, s.Build = "x:1.0", build(args) })
+	}
+	with := func(v ...types.ServiceVolumeConfig) types.ServiceConfig {
+		return service(func(s *types.ServiceConfig) {
+			s.Image, s.Build = "trackerdcs/ph2acf:0.1.0", build(types.MappingWithEquals{"BIN": str("ph2acf")})
+			s.Environment = types.MappingWithEquals{"DCS_PROCEDURES": str("/p.yml")}
+			s.Volumes = v
+		})
+	}
+	for name, tt := range map[string]struct {
+		project types.Project
+		want    string
+	}{
+		"one port twice": {types.Project{Services: types.Services{
+			"a": publishing, "b": publishing,
+		}}, "a and b both want port 9100"},
+		"one image in two ways": {types.Project{Services: types.Services{
+			"a": image(types.MappingWithEquals{"BIN": str("ph2acf")}),
+			"b": image(types.MappingWithEquals{"BIN": str("ph2acf"), "EXTRA": str("ph2acfsim")}),
+		}}, "built in two ways"},
+		"a secret that nobody makes": {types.Project{Secrets: types.Secrets{"x": {File: "secrets/x"}}}, "not in secrets/README.md"},
+		"a secret elsewhere":         {types.Project{Secrets: types.Secrets{"mongo_uri": {File: "/etc/mongo_uri"}}}, "is in /etc"},
+		"a dummy's secret":           {types.Project{Secrets: types.Secrets{"mongo_uri": {File: "/none/dummy/mongo_uri"}}}, "no such file"},
+		"a secret that is not there": {types.Project{Services: types.Services{
+			"a": service(func(s *types.ServiceConfig) { s.Secrets = []types.ServiceSecretConfig{{Source: "x"}} }),
+		}}, "no secret x"},
+		"procedures not mounted":   {types.Project{Services: types.Services{"a": with()}}, "not mounted"},
+		"a file that is not there": {types.Project{Services: types.Services{"a": with(bind("no.yml"))}}, "no such file"},
+		"no procedures":            {types.Project{Services: types.Services{"a": with(bind("LICENSE"))}}, "no procedures"},
+		"program not in the image": {types.Project{Services: types.Services{"a": with(bind("drivers/ph2acfsim/procedures.yml"))}}, "starts ph2acfsim, which is not in the image"},
+		"unknown address":          {types.Project{Services: types.Services{"a": with(bind("drivers/ph2acfsim/procedures.yml"))}}, "which is no service"},
+		"a volume elsewhere": {types.Project{Services: types.Services{"a": with(types.ServiceVolumeConfig{Type: types.VolumeTypeVolume, Target: "/runs"})}},
+			"only /data"},
+		"a mount that can be written": {types.Project{Services: types.Services{"a": with(types.ServiceVolumeConfig{Type: types.VolumeTypeBind, Source: there, Target: "/x"})}},
+			"can be written"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &tt.project
+			got := strings.Join(slices.Concat(checkPorts(p), checkImages(p), checkSecrets(p), checkMounts(p)), "; ")
+			if !strings.Contains(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+	own := with(bind("procedures.yml"))
+	if got := checkMounts(&types.Project{Services: types.Services{"a": own}}); len(got) > 0 {
+		t.Errorf("procedures that the operator writes: %q", got)
+	}
+}
