@@ -211,7 +211,9 @@ func TestRefusals(t *testing.T) {
 	}
 	mark := b.Mark()
 	b.Say("/cal/cmd/start", "not JSON")
-	b.Await(mark, "an answer without an id", func(m bus.Message) bool { return m.Topic == "/cal/ack" && strings.Contains(string(m.Payload), "BAD_VALUE") })
+	b.Await(mark, "an answer without an id", func(m bus.Message) bool {
+		return m.Topic == "/cal/ack" && strings.Contains(string(m.Payload), "BAD_VALUE")
+	})
 	b.Say("/cal/cmd/start", start(3, "ok", `"dry":1`))
 	assert.Equal(t, wire.Dry, b.ack(mark, "s3", wire.Accepted).Code)
 	entries, err := os.ReadDir(filepath.Join(b.data, "runs"))

@@ -57,7 +57,7 @@ func (s *Store) Collect(ctx context.Context, r *Record) (m wire.Manifest, missin
 		_ = c.root.Close()
 		c.root = nil
 	case err == nil:
-		defer c.root.Close()
+		defer func() { _ = c.root.Close() }() // it was only read
 	}
 	for _, f := range r.Files {
 		found := false

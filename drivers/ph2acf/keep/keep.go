@@ -125,8 +125,11 @@ func (s *Store) load() (records []*Record, err error) {
 			return nil, fmt.Errorf("reading what is known of run %d: %w", run, err)
 		}
 		r := new(Record)
-		if err := json.Unmarshal(b, r); err != nil || r.Report.Run != run {
-			return nil, fmt.Errorf("%s cannot be read (%v): its results are beside it; move the folder away", file, err)
+		if err = json.Unmarshal(b, r); err == nil && r.Report.Run != run {
+			err = fmt.Errorf("it is that of run %d", r.Report.Run)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s cannot be read (%w): its results are beside it; move the folder away", file, err)
 		}
 		records = append(records, r)
 	}
