@@ -12,6 +12,7 @@ import (
 	"trackerdcs/pkg/bus"
 	"trackerdcs/pkg/bus/bustest"
 	"trackerdcs/services/broker/brokertest"
+	"trackerdcs/services/broker/mqttd"
 )
 
 // process is a recorder on a bus, as the sink has it.
@@ -66,7 +67,7 @@ func start(t *testing.T, url, dir string, synced func(gone <-chan struct{})) *pr
 // TestKilled kills the recorder between the disk and the acks, before the disk,
 // and while nobody listens: the broker has the rest.
 func TestKilled(t *testing.T) {
-	url := brokertest.Start(t)
+	url := brokertest.New(t, mqttd.Options{AckWait: time.Second}).URL()
 	dir := t.TempDir()
 	says := bustest.Listen(t, url)
 	seq := 0

@@ -24,6 +24,10 @@ const (
 	replayBegins = 10 * time.Second
 	replayPauses = 3 * time.Second
 
+	// NATS sends what a former connection did not acknowledge again after half a
+	// minute, not at once.
+	redelivery = 35 * time.Second
+
 	// A broker hands out what it kept for us topic by topic: a last will may come
 	// before statuses that are older.
 	quiet = 2 * time.Second
@@ -158,7 +162,7 @@ func (d *tracked) wait(from, to int64, up, now time.Time) string {
 	if d.heard.IsZero() {
 		return ""
 	}
-	if now.Sub(d.replayed) < replayPauses || now.Sub(d.holed) < replayBegins {
+	if now.Sub(d.replayed) < replayPauses || now.Sub(d.holed) < replayBegins || !up.IsZero() && now.Sub(up) < redelivery {
 		for _, b := range d.boots {
 			for g := range b.seen.Gaps() {
 				if g.Before >= from && g.After <= to {
@@ -183,7 +187,7 @@ func (d *tracked) wait(from, to int64, up, now time.Time) string {
 // to, and if not what is waited for. Each device that speaks must have sent a
 // status that is later than to, unless it is stopped or lost or was silent for
 // five periods; and no replay may be about to fill a hole in the run. A device
-// whose clock is far behind is never settled: wait for 30 s at most, but count
+// whose clock is far behind is never settled: wait for 40 s at most, but count
 // only those in which the broker is connected.
 func (r *Recorder) Settled(run int64, to time.Time) (ok bool, waitFor string) {
 	end := to.UnixNano()
