@@ -40,8 +40,7 @@ func (s shelf) load(log *slog.Logger) (b Book, why string, refs []Ref, err error
 	name := filepath.Join(s.dir, bookName)
 	raw, err := os.ReadFile(name)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		err = nil
+	case errors.Is(err, fs.ErrNotExist): // the first start, or a lost disk
 	case err != nil:
 		return b, "", nil, fmt.Errorf("reading what is known of runs: %w", err)
 	default:
