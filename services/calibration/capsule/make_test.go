@@ -255,7 +255,7 @@ func TestArrivalDoesNotCount(t *testing.T) {
 
 func TestBoundedByJunk(t *testing.T) {
 	x := newMade(t0, after(1e6))
-	for i := range 6000 {
+	for i := range 4200 {
 		x.say(fmt.Sprintf("/junk%d/status", i), `{"x":1,"time":"2026-11-20T12:00:01Z","seq":1,"boot":"b"}`)
 		x.say("/hv/status", psu(fmt.Sprint("boot", i), 1, after(float64(i)), 1, 0))
 		x.say("/hv/status", fmt.Sprintf(`[{"number":%d,"f%d":1,"seq":%d,"boot":"one","time":%q}]`, i, i, i+1, stamp(after(float64(i)))))

@@ -298,12 +298,12 @@ func TestNoRoomInTheQueue(t *testing.T) {
 	})
 }
 
-// TestMemory records 400 s of 50 devices and makes a capsule of it.
+// TestMemory records 200 s of 50 devices and makes a capsule of it.
 func TestMemory(t *testing.T) {
 	r := open(t, t.TempDir(), Options{})
 	require.NoError(t, r.Begin(1))
 	var messages []bus.Message
-	const seconds = 400
+	const seconds = 200
 	for s := range seconds {
 		p := wide(s+1, after(float64(s)))
 		for d := range 50 {
