@@ -74,9 +74,9 @@ func newLab(t *testing.T) *lab {
 
 	shipped, err := os.ReadFile("../drivers/ph2acfsim/procedures.yml")
 	require.NoError(t, err)
-	require.Contains(t, string(shipped), "127.0.0.1:10001")
+	require.Contains(t, string(shipped), "sim_hv:10001")
 	l.procedures = filepath.Join(l.dir, "procedures.yml")
-	require.NoError(t, os.WriteFile(l.procedures, []byte(strings.ReplaceAll(string(shipped), "127.0.0.1:10001", supply)), 0o600))
+	require.NoError(t, os.WriteFile(l.procedures, []byte(strings.ReplaceAll(string(shipped), "sim_hv:10001", supply)), 0o600))
 	l.driverDir, l.controlDir, l.sinkDir = filepath.Join(l.dir, "ph2acf"), filepath.Join(l.dir, "runcontrol"), filepath.Join(l.dir, "calibration")
 	l.driver = l.own("ph2acf", "ph2acf", l.driverDir, "DCS_DEVICE=ph2acf", "DCS_PROCEDURES="+l.procedures)
 	l.control = l.own("runcontrol", "runcontrol", l.controlDir, "DCS_MONGO_URI="+l.uri)

@@ -147,7 +147,7 @@ func (d *demo) writeProcedures() error {
 	if err != nil {
 		return err
 	}
-	text := strings.ReplaceAll(string(b), "127.0.0.1:10001", d.address(simulators[0].port))
+	text := strings.ReplaceAll(string(b), "sim_hv:10001", d.address(simulators[0].port))
 	return os.WriteFile(d.procedures(), []byte(text), 0o640)
 }
 
