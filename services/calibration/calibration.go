@@ -39,7 +39,8 @@ type sink struct {
 	wake    chan struct{}
 
 	mu      sync.Mutex
-	problem string // with the database
+	problem string    // with the database
+	since   time.Time // of the connection to the broker; zero while there is none
 
 	recordTime time.Duration // recordTime, but for tests
 	metrics    *metrics
@@ -117,7 +118,16 @@ func (s *sink) subscribe() {
 		}
 	})
 	s.member.SubscribeAll(capsule.Filters(s.cfg.Root), 1, s.recorder.Put)
-	s.member.OnConnect(s.sayKept)
+	s.recorder.Connected(false)
+	s.member.OnConnect(func() {
+		s.recorder.Connected(true)
+		s.setConnected(time.Now())
+		s.sayKept()
+	})
+	s.member.OnLost(func(error) {
+		s.recorder.Connected(false)
+		s.setConnected(time.Time{})
+	})
 	s.data.SubscribeAll([]string{s.cfg.Root.Manifests(), s.cfg.Root.Chunks()}, 1, func(m bus.Message) {
 		s.chunks.put(m) // one that finds no room is sent again
 	})
@@ -145,6 +155,25 @@ func (s *sink) run(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+func (s *sink) setConnected(since time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.since = since
+}
+
+// waited is for how long what comes over the bus could have come since a time.
+func (s *sink) waited(since time.Time) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.since.IsZero() {
+		return 0
+	}
+	if s.since.After(since) {
+		since = s.since
+	}
+	return time.Since(since)
 }
 
 // poke wakes the storer.

@@ -26,6 +26,7 @@ import (
 	"trackerdcs/pkg/transfer"
 	"trackerdcs/pkg/wire"
 	"trackerdcs/services/broker/brokertest"
+	"trackerdcs/services/broker/mqttd"
 )
 
 const patience = 30 * time.Second
@@ -47,7 +48,7 @@ type bench struct {
 }
 
 func newBench(t *testing.T) *bench {
-	url := brokertest.Start(t)
+	url := brokertest.New(t, mqttd.Options{AckWait: time.Second}).URL()
 	b := &bench{t: t, url: url, db: newFakeDB(), dir: t.TempDir(), recordTime: time.Minute}
 	b.Listener = bustest.Listen(t, url, "/service/#", "/ph2acf/#")
 	b.start()

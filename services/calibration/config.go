@@ -16,7 +16,7 @@ type config struct {
 	Bucket  string        `env:"DCS_INFLUX_BUCKET" envDefault:"dcs" doc:"named in each run's document as the place of its measurements"`
 	Reserve int64         `env:"DCS_RESERVE_BYTES" envDefault:"1000000000" doc:"bytes of the disk that results leave free; a driver keeps what finds no room"`
 	Journal int64         `env:"DCS_JOURNAL_BYTES" envDefault:"2000000000" doc:"at most so many bytes of what devices say are kept on disk while runs are under way"`
-	Settle  time.Duration `env:"DCS_SETTLE" envDefault:"30s" doc:"for how long statuses that are known to be missing are waited for at the end of a run"`
+	Settle  time.Duration `env:"DCS_SETTLE" envDefault:"40s" doc:"for how long statuses that are known to be missing are waited for at the end of a run"`
 }
 
 // Mongo says where MongoDB is.

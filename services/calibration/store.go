@@ -311,7 +311,7 @@ func (s *sink) encapsulate(ctx context.Context, run int64) error {
 		s.shelf.change(run, func(now *kept) { now.ended = k.ended })
 	}
 	if settled, waitFor := s.recorder.Settled(run, to); !settled {
-		if time.Since(k.ended) < s.cfg.Settle {
+		if s.waited(k.ended) < s.cfg.Settle {
 			return nil
 		}
 		s.env.Log.Warn("not all statuses of a run have come", "run", run, "waited_for", waitFor)
