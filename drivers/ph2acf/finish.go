@@ -14,8 +14,9 @@ import (
 	"trackerdcs/pkg/wire"
 )
 
-// ended takes down how the program has ended. What comes of it is said when its
-// files are there, but at once when the driver is to end.
+// ended takes down how the program has ended: nothing of it is left. What
+// becomes of the run is said when its files are there, and the next one can be
+// started then; but at once when the driver is to end.
 func (d *driver) ended(ev ended) {
 	d.follow(true)
 	r := d.last
@@ -31,6 +32,10 @@ func (d *driver) ended(ev ended) {
 	}
 	r.Usage, r.Ending.Usage = ev.ending.Usage, nil
 	r.Report.End, r.Report.Exit, r.Report.Signal = ev.ending.Time.UTC().Truncate(time.Microsecond), ev.ending.Exit, ev.ending.Signal
+	for _, t := range d.aborts {
+		d.say(t, d.ack(t, wire.Done, wire.OK, ""))
+	}
+	d.aborts = nil
 	if ev.reason == stopLeaving {
 		d.conclude(r, nil)
 		d.finish()
@@ -71,18 +76,18 @@ func (d *driver) collected(ev collected) {
 			d.offer(r)
 		}
 	}
-	if current {
+	switch {
+	case current:
 		d.finish()
+	case r == d.last:
+		d.report()
+		d.status()
 	}
 }
 
 // finish ends the execution of the last run.
 func (d *driver) finish() {
-	aborts := d.aborts
-	d.x, d.aborts = nil, nil
-	for _, t := range aborts {
-		d.say(t, d.ack(t, wire.Done, wire.OK, ""))
-	}
+	d.x = nil
 	d.Set(wire.Ready, d.complaint())
 	d.report()
 	d.status()
