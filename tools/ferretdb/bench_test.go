@@ -218,7 +218,7 @@ func BenchmarkDocuments(b *testing.B) {
 				measure("new", put(documents, "a"))
 				measure("first", put(0, "a"))
 				measure("last", put(documents-1, "a"))
-				measure("get", func() error { return c.FindOne(b.Context(), bson.M{"_id": id(documents-1)}).Err() })
+				measure("get", func() error { return c.FindOne(b.Context(), bson.M{"_id": id(documents - 1)}).Err() })
 				sort := options.FindOne().SetSort(bson.M{"_id": -1})
 				measure("highest", func() error { return c.FindOne(b.Context(), bson.M{}, sort).Err() })
 				_, peak := s.rss(b)
