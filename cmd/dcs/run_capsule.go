@@ -38,13 +38,18 @@ func (p runPrinter) capsule(c *runs.Capsule) {
 	case c.Missing == 0 && c.Dropped == 0:
 		fmt.Fprintln(p.con.out, "no status is known to be missing")
 	default:
-		fmt.Fprintln(p.con.out, p.con.paint(yellow, fmt.Sprintf("%d statuses are missing, %d messages found no room: what they said is not in the numbers above", c.Missing, c.Dropped)))
+		fmt.Fprintln(p.con.out, p.con.paint(yellow, fmt.Sprintf("missing: %s; without room: %s; what they said is not in the numbers above",
+			counted(uint64(c.Missing), "status", "statuses"), counted(uint64(c.Dropped), "message", "messages"))))
 	}
 }
 
 func (p runPrinter) device(name string, d runs.Device) {
 	what := strings.Join(slices.DeleteFunc([]string{d.Model, d.Serial, d.Firmware, d.Driver}, func(s string) bool { return s == "" }), ", ")
-	line := fmt.Sprintf("%s  %s  %d statuses", name, what, d.Statuses)
+	line := name
+	if what != "" {
+		line += "  " + what
+	}
+	line += "  " + counted(uint64(d.Statuses), "status", "statuses")
 	color := plain
 	if d.Missing > 0 {
 		line, color = line+fmt.Sprintf(", %d MISSING", d.Missing), yellow

@@ -34,14 +34,14 @@ type configPutCmd struct {
 func (*configPutCmd) Help() string {
 	return `A configuration has setpoints, which are commands to supplies, and sensors, whose readings must be fresh and in range:
 
-setpoints:
-  - {device: hv, channel: 0, op: setv, value: 100}
-  - {device: hv, channel: 0, op: switch, value: on}
-sensors:
-  - {device: dht_room, field: temperature, min: 15, max: 30}
-  - {device: hv, channel: 0, field: vmon, min: 95, max: 105}
-timeout: 600  # s, for all of it
-wait: 10      # s, for readings to come into range`
+    setpoints:
+      - {device: hv, channel: 0, op: setv, value: 100}
+      - {device: hv, channel: 0, op: switch, value: on}
+    sensors:
+      - {device: dht_room, field: temperature, min: 15, max: 30}
+      - {device: hv, channel: 0, field: vmon, min: 95, max: 105}
+    timeout: 600  # s, for all of it
+    wait: 10      # s, for readings to come into range`
 }
 
 // Run keeps a configuration.
@@ -62,7 +62,8 @@ func (c *configPutCmd) run(ctx context.Context, con console, store runStore) err
 	if err := store.PutConfiguration(ctx, c.Name, cfg, userName()); err != nil {
 		return err
 	}
-	fmt.Fprintf(con.out, "%s: %d setpoints and %d sensors, for dcs run start … --configuration %s\n", oneLine(c.Name), len(cfg.Setpoints), len(cfg.Sensors), oneLine(c.Name))
+	fmt.Fprintf(con.out, "%s: %s and %s, for dcs run start … --configuration %s\n", oneLine(c.Name),
+		counted(uint64(len(cfg.Setpoints)), "setpoint", "setpoints"), counted(uint64(len(cfg.Sensors)), "sensor", "sensors"), oneLine(c.Name))
 	return nil
 }
 

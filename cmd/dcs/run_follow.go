@@ -34,6 +34,7 @@ type follower struct {
 	run      int64 // that is followed; 0 while it is not known
 	accepted bool
 	final    *wire.Ack
+	before   event      // the last record before the command was accepted: topics may overtake each other
 	control  wire.State // run control's; empty while it has said none
 	offers   offers
 	away     bool             // the broker is
@@ -266,10 +267,18 @@ func (f *follower) takeAck(e event) (end bool, err error) {
 		}
 		f.view.run.Run = f.run
 	}
-	if !a.Final() {
+	if a.Final() {
+		f.final = &a
+	}
+	if early := f.before; early.msg.Topic != "" {
+		f.before = event{}
+		if end, err := f.takeRun(early); end {
+			return end, err
+		}
+	}
+	if f.final == nil {
 		return false, nil
 	}
-	f.final = &a
 	return f.halfway()
 }
 
@@ -329,6 +338,7 @@ func (f *follower) takeRun(e event) (end bool, err error) {
 	}
 	if f.cmd != nil && !f.accepted {
 		if f.cmd.Op != wire.Start || r.ID != f.cmd.ID {
+			f.before = e
 			return false, nil
 		}
 		f.accepted, f.run = true, r.Run // the ack has passed while the broker was away
@@ -366,7 +376,7 @@ func (f *follower) nothing(r wire.Run) error {
 func (f *follower) conclude() error {
 	state := f.view.run.State
 	if wire.RunEnded(state) {
-		f.view.end(time.Now())
+		f.view.end()
 	} else if !f.flags.json() { // only the ack has come
 		f.view.clear()
 		fmt.Fprintf(f.con.out, "run %d: %s %s %s\n", f.run, f.final.Phase, f.final.Code, oneLine(f.final.Message))

@@ -129,7 +129,7 @@ func (v *runView) elapsed(now time.Time) time.Duration {
 }
 
 // end says how a run has ended.
-func (v *runView) end(now time.Time) {
+func (v *runView) end() {
 	v.clear()
 	if v.silent {
 		return
@@ -139,8 +139,8 @@ func (v *runView) end(now time.Time) {
 	switch {
 	case !r.Start.IsZero() && r.End.After(r.Start):
 		line += " after " + durationText(r.End.Sub(r.Start))
-	case v.elapsed(now) > 0:
-		line += ", " + durationText(v.elapsed(now)) + " after it was asked for"
+	case !r.Asked.IsZero() && r.Since.After(r.Asked):
+		line += ", " + durationText(r.Since.Sub(r.Asked)) + " after it was asked for"
 	}
 	if r.Error != "" {
 		line += ": " + oneLine(r.Error)
