@@ -19,8 +19,8 @@ import (
 // How files are cut for GridFS. The size of a chunk is the usual one of GridFS.
 const (
 	ChunkSize = 255 << 10
-	bulk      = 16 // chunks that are written at once, 4 MiB
-	inFlight  = 2  // bulks: one is filled while the other is written
+	bulk      = 4 // chunks that are written at once, 1 MiB: more are no faster and need memory
+	inFlight  = 2 // bulks: one is filled while the other is written
 )
 
 // fileDocument is a file in GridFS.
@@ -68,7 +68,7 @@ func chunkID(file, uid string, n int32) string {
 // is there with the same uid, size and sum it reads and writes nothing. If it is
 // there with others, the error is ErrConflict.
 //
-// It needs memory for two times 16 chunks, whatever the file's size.
+// It needs memory for two times 4 chunks, whatever the file's size.
 func (c *Client) PutFile(ctx context.Context, run int64, uid string, f File, r io.Reader) error {
 	id := fileID(run, f.Name)
 	doing := "storing file " + id
