@@ -55,6 +55,7 @@ func (s stored) Configuration(_ context.Context, name string) (wire.Configuratio
 func newLab(t *testing.T) *lab {
 	t.Helper()
 	l := &lab{t: t, broker: brokertest.New(t, mqttd.Options{}), dir: t.TempDir(), has: make(map[string]bool), records: make(map[int64]wire.Run), db: stored{}}
+	l.ear = bustest.Listen(t, l.broker.URL(), string(root)+"/run/#", root.ServiceState("+"), root.State("+"))
 	c, err := bus.New(bus.Options{Broker: l.broker.URL(), ClientID: "lab"})
 	require.NoError(t, err)
 	l.client = c
@@ -69,8 +70,9 @@ func newLab(t *testing.T) *lab {
 		cancel()
 		wg.Wait()
 	})
-	l.ear = bustest.Listen(t, l.broker.URL(), string(root)+"/run/#", root.ServiceState("+"), root.State("+"))
-	l.ear.Await(0, "the driver", func(m bus.Message) bool { return m.Topic == root.State("ph2acf") })
+	for _, topic := range []string{root.Meta("ph2acf"), root.State("ph2acf"), root.State("hv"), root.ServiceState("calibration"), root.Kept("calibration")} {
+		bustest.AwaitRetained(t, l.broker.URL(), topic)
+	}
 	return l
 }
 
@@ -216,6 +218,22 @@ func (l *lab) awaitRun(mark int, run int64, state string) (r wire.Run) {
 		return m.Topic == root.RunState() && json.Unmarshal(m.Payload, &r) == nil && r.Run == run && r.State == state
 	})
 	return r
+}
+
+// insist sends a command until it is answered: nobody keeps it for a run
+// control that is away.
+func (l *lab) insist(topic, id, payload string) {
+	l.t.Helper()
+	require.Eventually(l.t, func() bool {
+		for _, m := range l.ear.Heard(root.RunAck()) {
+			var a wire.Ack
+			if json.Unmarshal(m.Payload, &a) == nil && a.ID == id {
+				return true
+			}
+		}
+		l.ear.Say(topic, payload)
+		return false
+	}, bustest.Patience, 300*time.Millisecond)
 }
 
 // awaitAck waits for the answer to a command.
