@@ -83,11 +83,11 @@ func (*control) said(r wire.Run) string {
 func (c *control) kept(r wire.Run) {
 	c.t.Helper()
 	c.run(r)
-	want := c.said(r)
 	for began := time.Now(); time.Since(began) < patience; {
+		bustest.AwaitRetained(c.t, c.broker, root.RunState())
 		l := bustest.Listen(c.t, c.broker, root.RunState())
 		m := l.Await(0, "a record", func(bus.Message) bool { return true })
-		if string(m.Payload) == want {
+		if string(m.Payload) == c.said(r) {
 			return
 		}
 	}
