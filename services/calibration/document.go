@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -104,14 +105,7 @@ func interpret(d *runs.Run, f runs.File, r io.Reader) error {
 		d.Log, d.LogCut, err = readLog(r)
 		return err
 	case wire.ReadJSON:
-		if f.Size > jsonMax {
-			return fmt.Errorf("%d bytes are too many for a document: it is in GridFS", f.Size)
-		}
-		var b []byte
-		if b, err = io.ReadAll(r); err != nil {
-			return err
-		}
-		v, err = runs.Document(b)
+		v, err = readDocument(f.Size, r)
 	case wire.ReadCSV:
 		v, err = runs.Summary(r)
 	default:
@@ -125,6 +119,23 @@ func interpret(d *runs.Run, f runs.File, r io.Reader) error {
 	}
 	d.Results[resultName(d.Results, f.Name)] = v
 	return nil
+}
+
+// readDocument reads a JSON result. Of one that is too large for a document its
+// size is said.
+func readDocument(size int64, r io.Reader) (any, error) {
+	if size > jsonMax {
+		return runs.TooLarge(size), nil
+	}
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return nil, err
+	}
+	v, err := runs.Document(b)
+	if errors.Is(err, runs.ErrTooLarge) {
+		return runs.TooLarge(size), nil
+	}
+	return v, err
 }
 
 // resultName is a file's key among the results: its name without extension,
