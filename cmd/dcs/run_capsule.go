@@ -84,6 +84,12 @@ func (p runPrinter) device(name string, d runs.Device) {
 	}
 }
 
+// quiet reports whether a flag of a supply said nothing all the time.
+func quiet(ch runs.Channel, field string) bool {
+	f := ch.Fields[field]
+	return ch.Number != nil && slices.Contains(supplyWords, field) && ch.Before[field] == 0 && f.Min == 0 && f.Max == 0
+}
+
 // fieldsOf are the fields of a channel, those of a supply in the usual order.
 func fieldsOf(ch runs.Channel) []string {
 	seen := make(map[string]bool)
@@ -93,7 +99,7 @@ func fieldsOf(ch runs.Channel) []string {
 	for f := range ch.Fields {
 		seen[f] = !notMeasured[f]
 	}
-	maps.DeleteFunc(seen, func(_ string, shown bool) bool { return !shown })
+	maps.DeleteFunc(seen, func(field string, shown bool) bool { return !shown || quiet(ch, field) })
 	place := func(f string) int {
 		if i := slices.Index(supplyFields, f); i >= 0 {
 			return i

@@ -101,7 +101,7 @@ func anyText(v any) string {
 	case float64:
 		return strconv.FormatFloat(x, 'g', 9, 64)
 	case string:
-		return cut(oneLine(x), 60)
+		return cut(oneLine(x), 40)
 	}
-	return cut(oneLine(fmt.Sprint(v)), 60)
+	return cut(oneLine(fmt.Sprint(v)), 40)
 }

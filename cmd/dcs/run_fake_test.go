@@ -116,7 +116,7 @@ func run42() runs.Run {
 		Program:     "ph2acfsim", Arguments: []string{"--module", "M12"}, Exit: pointer(0), Versions: map[string]string{"ph2acf": "1.0", "ph2acfsim": "2.1"},
 		Log:     []runs.LogLine{{Time: at(0.5), Stream: "out", Text: "phase=scan"}, {Time: at(1), Stream: "err", Text: "careful\x1b[2J"}},
 		Outcome: wire.ResultsStored,
-		Results: map[string]any{"summary": map[string]any{"noise": 4.25, "chips": []any{map[string]any{"name": "c0", "threshold": int64(120)}, map[string]any{"name": "c1", "threshold": int64(121)}}}},
+		Results: map[string]any{"scurves": map[string]any{"rows": int64(2032), "columns": []any{map[string]any{"name": "noise", "count": int64(2032), "min": 5.9, "max": 24.4, "mean": 7.1}}}, "summary": map[string]any{"noise": 4.25, "chips": []any{map[string]any{"name": "c0", "threshold": int64(120)}, map[string]any{"name": "c1", "threshold": int64(121)}}}},
 		Files:   []runs.File{{Name: "summary.json", Size: 1234, SHA256: "abc", Read: wire.ReadJSON}, {Name: "raw.bin", Size: 20_000_000, SHA256: "def", Read: wire.ReadRaw, Error: "too big"}},
 		Left:    []string{"core: not asked for"},
 		Capsule: &runs.Capsule{
@@ -127,7 +127,7 @@ func run42() runs.Run {
 					States: []runs.Event{{Time: at(3), What: "unreachable: no route"}},
 					Channels: []runs.Channel{{
 						Number: pointer(0), Label: "module A", Before: map[string]float64{"vreq": 100, "on": 1, "seq": 7},
-						Fields: map[string]runs.Field{"vmon": {First: 99, Last: 101, Min: 98, Max: 102, Mean: 100, Count: 9, Unit: "V"}, "on": {First: 1, Last: 1, Min: 1, Max: 1, Mean: 1, Count: 9}},
+						Fields: map[string]runs.Field{"vmon": {First: 99, Last: 101, Min: 98, Max: 102, Mean: 100, Count: 9, Unit: "V"}, "on": {First: 1, Last: 1, Min: 1, Max: 1, Mean: 1, Count: 9}, "limited": {Count: 9}},
 						Trips:  []runs.Event{{Time: at(2), What: "trip"}},
 					}},
 				},

@@ -59,7 +59,7 @@ func (c *runFilesCmd) write(ctx context.Context, con console, store runStore, r 
 	if err != nil {
 		return fmt.Errorf("--to: %w", err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }() // nothing was written through it
 	w := fileWriter{store: store, root: root, run: r.Number, force: c.Force}
 	var worst error
 	for _, f := range r.Files {

@@ -79,12 +79,16 @@ transitions
   2026-11-20T11:59:58.000Z  configure  idle to configuring
   2026-11-20T12:00:09.000Z  end        finishing to finished  all  is there
 
-results
-  summary/chips/c0/name       c0
-  summary/chips/c0/threshold  120
-  summary/chips/c1/name       c1
-  summary/chips/c1/threshold  121
-  summary/noise               4.25
+result scurves
+  columns/noise  2032 values, 5.9 to 24.4, mean 7.1
+  rows           2032
+
+result summary
+  chips/c0/name       c0
+  chips/c0/threshold  120
+  chips/c1/name       c1
+  chips/c1/threshold  121
+  noise               4.25
 
 files
   name             size  SHA-256  read  error
@@ -120,6 +124,12 @@ missing: 1 status; without room: 0 messages; what they said is not in the number
 	con, out, _ = printed() // of a run of which little is known
 	require.NoError(t, (&runShowCmd{Number: 7}).run(t.Context(), con, &memory{runs: []runs.Run{{Number: 7, State: wire.RunInterrupted}}}))
 	assert.Equal(t, "run 7  interrupted\n", out.String())
+
+	long := make([]any, 50)
+	con, out, _ = printed()
+	require.NoError(t, (&runShowCmd{Number: 7}).run(t.Context(), con, &memory{runs: []runs.Run{{Number: 7, State: wire.RunFinishing, Results: map[string]any{"a": long}}}}))
+	assert.Contains(t, out.String(), "  not complete  what is under way is not stored yet")
+	assert.Contains(t, out.String(), "  39  -\n  … 10 more: dcs run show 7 -o json\n")
 }
 
 func TestRunNotThere(t *testing.T) {
@@ -182,7 +192,7 @@ func TestRunFiles(t *testing.T) {
 	m.keep(&r, "summary.json", "{}")
 	m.keep(&r, "sub/raw.bin", "raw bytes")
 	m.runs = []runs.Run{r}
-	con, out, errs := printed()
+	con, out, _ := printed()
 	c := &runFilesCmd{mongoFlags: storeFlags("text"), Number: 42}
 	require.NoError(t, c.run(t.Context(), con, m))
 	assert.Contains(t, out.String(), "sub/raw.bin    9 B  ")
@@ -201,7 +211,7 @@ func TestRunFiles(t *testing.T) {
 	assert.Contains(t, out.String(), "sub/raw.bin  9 B  is there already, the sum is right\n")
 
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "summary.json"), []byte("[]"), 0o600))
-	con, _, errs = printed() // another one is not overwritten
+	con, _, errs := printed() // another one is not overwritten
 	assert.Equal(t, 4, codeOf(t, c.run(t.Context(), con, m)))
 	assert.Contains(t, errs.String(), "summary.json: a file of that name is there, and is another: --force replaces it")
 	c.Force = true
@@ -267,7 +277,7 @@ settings +run 42  run 43  difference *
 parameters/vcal +200 +210 +\+10  \+5 %
 
 results +run 42  run 43  difference *
-summary/chips/c0/threshold +120 +-
+(scurves.*\n)*summary/chips/c0/threshold +120 +-
 summary/chips/c1/threshold +121 +-
 summary/noise +4.25 +4.5 +\+0.25  \+5.88 %
 

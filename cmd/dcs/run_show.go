@@ -66,6 +66,9 @@ func (p runPrinter) head(r runs.Run) {
 	title := fmt.Sprintf("run %d  ", r.Number)
 	fmt.Fprintln(p.con.out, p.con.paint(bold, title)+p.con.paint(stateColor(r.State), oneLine(r.State)))
 	f := newFacts()
+	if !wire.RunEnded(r.State) {
+		f.add(yellow, "not complete", "what is under way is not stored yet: dcs run watch")
+	}
 	f.fact("error", r.Error)
 	f.fact("procedure", r.Procedure)
 	f.fact("module", r.Module)
@@ -191,52 +194,6 @@ func (p runPrinter) transitions(r runs.Run) {
 		t.add(plain, stamp(x.Time), x.Name, x.From+" to "+x.To, x.Reason)
 	}
 	t.print(p.con, "  ")
-}
-
-// maxShown is how many results are printed of a run: those of a long list are
-// for a program.
-const maxShown = 60
-
-// results prints what is no list and no object, by its path.
-func (p runPrinter) results(r runs.Run) {
-	if len(r.Results) == 0 {
-		return
-	}
-	p.section("results")
-	f := newFacts()
-	more := 0
-	var walk func(path string, v any)
-	walk = func(path string, v any) {
-		switch x := v.(type) {
-		case map[string]any:
-			for _, k := range slices.Sorted(maps.Keys(x)) {
-				walk(path+"/"+k, x[k])
-			}
-		case []any:
-			for i, e := range x {
-				name := strconv.Itoa(i)
-				if o, ok := e.(map[string]any); ok {
-					if n, ok := o["name"].(string); ok {
-						name = n
-					}
-				}
-				walk(path+"/"+name, e)
-			}
-		default:
-			if len(f.rows) == maxShown {
-				more++
-				return
-			}
-			f.add(plain, path, anyText(x))
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(r.Results)) {
-		walk(name, r.Results[name])
-	}
-	f.print(p.con, "  ")
-	if more > 0 {
-		fmt.Fprintf(p.con.out, "  … %d more: dcs run show %d -o json\n", more, r.Number)
-	}
 }
 
 func (p runPrinter) files(r runs.Run) {

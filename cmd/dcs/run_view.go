@@ -95,7 +95,7 @@ func (v *runView) text(now time.Time, width int) string {
 		done := min(max(r.Progress.V, 0), 1)
 		if width > 0 {
 			n := barWidth
-			if width < 80 {
+			if width < 100 {
 				n /= 2
 			}
 			full := int(done * float64(n))
