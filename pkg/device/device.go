@@ -93,9 +93,8 @@ func New(env *service.Env, s *Settings) (*Device, error) {
 		clear(d.services) // a service that is ready when we are back may have come after us
 	})
 	m.OnConnect(func() {
-		d.mu.Lock()
-		d.sendMeta()
-		d.mu.Unlock()
+		d.sayMeta()
+		time.AfterFunc(sayAgain, d.sayMeta)
 		d.askReplay()
 	})
 	return d, nil
@@ -162,6 +161,16 @@ func (d *Device) Describe(m wire.Meta) {
 		d.meta = b
 		d.sendMeta()
 	}
+}
+
+// sayAgain is when what is retained is said once more in a new connection: a
+// subscriber that comes in the same moment may have missed it.
+const sayAgain = 500 * time.Millisecond
+
+func (d *Device) sayMeta() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sendMeta()
 }
 
 // sendMeta is called with mu held, so that the latest description is the last

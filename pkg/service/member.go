@@ -219,15 +219,12 @@ func (m *Member) announce() {
 		m.stood = m.dials
 	}
 	m.announced = true
-	back := m.dials > m.stood
 	m.mu.Unlock()
 	m.env.Health.setOffline(false)
 	m.publish()
-	if back {
-		// Who lost the broker together with us comes back in the same moment, and
-		// may be given the retained last will and miss what we just said.
-		time.AfterFunc(correctionGap, m.publish)
-	}
+	// Who comes to the broker in the same moment, or comes back to it with us, may
+	// be given the retained last will, or nothing, and miss what we just said.
+	time.AfterFunc(correctionGap, m.publish)
 }
 
 // watch sees what stands on the program's own topic. What is not its own is

@@ -123,6 +123,7 @@ func (s *sink) subscribe() {
 		s.recorder.Connected(true)
 		s.setConnected(time.Now())
 		s.sayKept()
+		time.AfterFunc(sayAgain, s.sayKept)
 	})
 	s.member.OnLost(func(error) {
 		s.recorder.Connected(false)
@@ -183,6 +184,10 @@ func (s *sink) poke() {
 	default:
 	}
 }
+
+// sayAgain is when what is retained is said once more in a new connection: a
+// subscriber that comes in the same moment may have missed it.
+const sayAgain = 500 * time.Millisecond
 
 // sayKept says the highest number that the sink knows, retained.
 func (s *sink) sayKept() {

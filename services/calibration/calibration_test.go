@@ -63,7 +63,7 @@ func (b *bench) start() {
 	env.DataDir = b.dir
 	cfg := &config{
 		Service: service.Service{Name: "calibration"}, Bus: service.Bus{Broker: b.url},
-		Mongo: Mongo{URI: "mongodb://127.0.0.1:1"}, Bucket: "dcs", Journal: 1 << 30, Settle: 2 * time.Second,
+		Mongo: Mongo{URI: "mongodb://127.0.0.1:1"}, Bucket: "dcs", Journal: 1 << 30, Settle: 15 * time.Second,
 	}
 	require.NoError(b.t, cfg.Validate())
 	s, err := newSink(env, cfg, b.db)
@@ -128,7 +128,8 @@ func life(run int64, states ...string) wire.Run {
 	return r
 }
 
-var begun = time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
+// begun is when the runs of this file began, some of them before the file did.
+var begun = time.Now().UTC().Truncate(time.Second).Add(-20 * time.Second)
 
 // offer are results of a run: a JSON file, a CSV file, a log and bytes.
 func offer(t *testing.T, run int64, raw int) transfer.Offer {
@@ -147,7 +148,7 @@ func offer(t *testing.T, run int64, raw int) transfer.Offer {
 		{"summary.json", wire.ReadJSON, `{"threshold":{"mean":120.5},"chips":8}`},
 		{"scurves.csv", wire.ReadCSV, "chip,threshold\n0,120\n1,121\n"},
 		{"raw.bin", wire.ReadRaw, strings.Repeat("x", raw)},
-		{"log.txt", wire.ReadLog, "2026-11-21T10:00:01Z\tout\thello\n2026-11-21T10:00:02Z\terr\tworld\n"},
+		{"log.txt", wire.ReadLog, begun.Add(time.Second).Format(time.RFC3339) + "\tout\thello\n" + begun.Add(2*time.Second).Format(time.RFC3339) + "\terr\tworld\n"},
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, f.name), []byte(f.content), 0o600))
 		sum := sha256.Sum256([]byte(f.content))
