@@ -159,6 +159,9 @@ func (d *driver) abort(t *task) {
 	case t.cmd.Run != 0 && t.cmd.Run != d.last.Report.Run:
 		d.reject(t, refuse(wire.BadValue, "run %d is not under way: it is run %d", t.cmd.Run, d.last.Report.Run))
 		return
+	case t.cmd.UID != "" && t.cmd.UID != d.last.Report.UID:
+		d.reject(t, refuse(wire.BadValue, "run %d with uid %s is not under way: the one that is has uid %s", d.last.Report.Run, t.cmd.UID, d.last.Report.UID))
+		return
 	case len(d.aborts) >= maxAborts:
 		d.reject(t, refuse(wire.Busy, "%d commands wait for the end of run %d already", maxAborts, d.last.Report.Run))
 		return

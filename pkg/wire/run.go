@@ -251,7 +251,7 @@ const (
 type RunCommand struct {
 	Op         string
 	Run        int64  // to a driver: the run; with abort to run control: the run meant, or 0
-	UID        string // to a driver
+	UID        string // to a driver, and with abort of the run meant
 	Procedure  string
 	Device     string // to run control: the driver that is to execute it
 	Parameters Parameters
@@ -391,7 +391,7 @@ func first(a, b error) error {
 
 // takenBy says which keys belong to start alone, and which to abort.
 var takenBy = map[string]string{
-	"procedure": Start, "parameters": Start, "device": Start, "uid": Start, "configuration": Start, "configurations": Start,
+	"procedure": Start, "parameters": Start, "device": Start, "configuration": Start, "configurations": Start,
 	"reason": Abort,
 }
 

@@ -29,13 +29,13 @@ func (m *Machine) askAbort(l *Life) {
 	}
 	m.live.abortTries++
 	m.live.abortAsked = m.now
-	m.sendAbort(l.Run.Device, l.Run.Run, abortID(l), l.Aborts[0].Reason, orderUser(l.Run.Run, l.Aborts[0].Ack.User))
+	m.sendAbort(l.Run.Device, l.Run.Run, l.Run.UID, abortID(l), l.Aborts[0].Reason, orderUser(l.Run.Run, l.Aborts[0].Ack.User))
 }
 
 // sendAbort does not wait for the disk: to end a program is never wrong.
-func (m *Machine) sendAbort(device string, run int64, id, reason, user string) {
+func (m *Machine) sendAbort(device string, run int64, uid, id, reason, user string) {
 	m.atOnce(OrderRun{device, wire.RunCommand{
-		Op: wire.Abort, Run: run, ID: id, Reason: reason, User: user, Expires: m.now.Add(expiry),
+		Op: wire.Abort, Run: run, UID: uid, ID: id, Reason: reason, User: user, Expires: m.now.Add(expiry),
 	}})
 }
 
@@ -75,7 +75,7 @@ func (m *Machine) endStray(device string, r *wire.Report) {
 	if m.strayAt.IsZero() || m.now.Sub(m.strayAt) >= askTime {
 		m.strayAt = m.now
 		m.asks++
-		m.sendAbort(device, r.Run, fmt.Sprintf("stray%s-%d", m.cfg.Boot, m.asks), "run control has given this run up", orderUser(r.Run, ""))
+		m.sendAbort(device, r.Run, r.UID, fmt.Sprintf("stray%s-%d", m.cfg.Boot, m.asks), "run control has given this run up", orderUser(r.Run, ""))
 		m.log("run %d: %s still executes it although it has ended: told to end it", r.Run, device)
 	}
 }

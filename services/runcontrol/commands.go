@@ -158,6 +158,9 @@ func (m *Machine) abort(cmd command, c *wire.RunCommand) {
 	case c.Run != 0 && c.Run != l.Run.Run:
 		m.refuse(cmd, wire.BadValue, fmt.Sprintf("run %d is not under way: run %d is", c.Run, l.Run.Run))
 		return
+	case c.UID != "" && c.UID != l.Run.UID:
+		m.refuse(cmd, wire.BadValue, fmt.Sprintf("run %d with uid %s is not under way: its uid is %s", l.Run.Run, wire.Echo(c.UID), l.Run.UID))
+		return
 	case m.numbering != 0:
 		m.refuse(cmd, wire.Busy, "a run is being given its number: try again")
 		return
