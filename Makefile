@@ -25,13 +25,16 @@ test:
 	$(GO) -C tools/composecheck test ./...
 	cd nodered && npm ci --no-audit --no-fund --loglevel=error && npm test
 
-# The whole stack with real binaries, Mosquitto, InfluxDB, Node-RED and Chromium.
+# The whole stack with real binaries, Mosquitto, InfluxDB, FerretDB, Node-RED and Chromium.
 # The faults take root, for a small disk, control groups and a network namespace.
 e2e: build
 	$(GO) -C tools/influxd build -o ../../bin/ -ldflags "-X main.version=1.8.10" github.com/influxdata/influxdb/cmd/influxd
 	$(GO) -C tools/influxd test ./...
+	$(GO) -C tools/ferretdb build -o ../../bin/ .
+	$(GO) -C tools/ferretdb test ./...
 	cd nodered && npm ci --no-audit --no-fund --loglevel=error
 	cd e2e/nodered && npm ci --no-audit --no-fund --loglevel=error
+	$(GO) test -tags e2e -count=1 -timeout 5m -v ./pkg/runs
 	$(GO) test -tags e2e -count=1 -timeout 20m -parallel 8 -v ./e2e/...
 
 # The long ones in full; the faults need root, as in e2e.
@@ -39,6 +42,8 @@ soak: build
 	DCS_WALKS=20000 $(GO) test -run Walk -timeout 60m ./pkg/psu
 	$(GO) -C tools/influxd build -o ../../bin/ -ldflags "-X main.version=1.8.10" github.com/influxdata/influxdb/cmd/influxd
 	DCS_ROUNDS=200 DCS_FROZEN=2m DCS_AWAY=5m DCS_LOSSY=5m $(GO) test -tags e2e -count=1 -timeout 60m -parallel 8 -v -run 'TestFault(01|07|09|19)' ./e2e
+	$(GO) -C tools/ferretdb build -o ../../bin/ .
+	DCS_RESULTS_MB=1000 DCS_KILLS=50 $(GO) test -tags e2e -count=1 -timeout 60m -v -run 'TestRuns' ./e2e
 
 # What a command, a reading, a line for the archive and a message cost; then the
 # loader against Telegraf, a quarter of an hour: BENCH='-quick' or others of its flags.
