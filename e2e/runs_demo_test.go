@@ -152,7 +152,8 @@ func runsFromTheCommandLine(t *testing.T, d *demo) {
 	assert.Equal(t, 3, code, out)
 	assert.Contains(t, out, "module")
 	out, code = d.dcs("run", "start", "ls", "--module", "M13")
-	assert.Equal(t, 3, code, out)
+	assert.Equal(t, 1, code, out)
+	assert.Contains(t, out, "calibration", "what there is")
 }
 
 // A transition that cannot have its configuration does not happen and says why;
@@ -183,6 +184,11 @@ func runsThatBreakOut(t *testing.T, d *demo) {
 	l := bustest.Listen(t, d.broker(), "/run/#")
 	before, err := d.database().Highest(t.Context())
 	require.NoError(t, err)
+	mark := l.Mark()
+	d.publish("/run/cmd/start", `{"procedure":"ls -l /"}`)
+	a := runAck(l, mark, false)
+	assert.Equal(t, wire.Rejected, a.Phase)
+	assert.Contains(t, a.Message, "calibration", "what there is")
 	for _, module := range []string{
 		"; rm -rf /", "$(touch /tmp/x)", "`id`", "../../etc/passwd", "M12\nM13", "M12\x00", "-rf", "|cat", "M12 --fault crash", "ｍ１２", strings.Repeat("M", 5000),
 		strings.Repeat("M", 1_000_000),
