@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -242,16 +241,4 @@ func (w *watcher) gaps(mark int) (most time.Duration, n int) {
 		n++
 	}
 	return most, n
-}
-
-// peak follows the memory of a process, also over its restarts.
-type peak struct {
-	mu sync.Mutex
-	mb float64
-}
-
-func (p *peak) look(part *part) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.mb = max(p.mb, memory(part.pid(), "VmHWM"))
 }

@@ -158,7 +158,7 @@ func readLog(r io.Reader) (lines []runs.LogLine, cut int64, err error) {
 	in := bufio.NewReaderSize(r, 64<<10)
 	for {
 		line, err := readLine(in)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -188,9 +188,9 @@ func readLine(in *bufio.Reader) (string, error) {
 		part, err := in.ReadSlice('\n')
 		b = append(b, part[:min(len(part), max(0, 2*logLine-len(b)))]...)
 		switch {
-		case err == nil, err == io.EOF && len(b) > 0:
+		case err == nil, errors.Is(err, io.EOF) && len(b) > 0:
 			return string(bytes.TrimRight(b, "\r\n")), nil
-		case err == bufio.ErrBufferFull:
+		case errors.Is(err, bufio.ErrBufferFull):
 		default:
 			return "", err
 		}
