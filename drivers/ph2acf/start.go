@@ -12,6 +12,7 @@ import (
 
 	"trackerdcs/drivers/ph2acf/keep"
 	"trackerdcs/drivers/ph2acf/procedure"
+	"trackerdcs/pkg/disk"
 	"trackerdcs/pkg/service"
 	"trackerdcs/pkg/wire"
 )
@@ -126,7 +127,7 @@ func (d *driver) ready(p *procedure.Procedure, r *keep.Record) error {
 			return fmt.Errorf("the directory of %s: %s is none", p.Name, r.Directory)
 		}
 	}
-	free, err := keep.Free(d.env.DataDir)
+	free, err := disk.Free(d.env.DataDir)
 	if err != nil {
 		return err
 	}

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"time"
 
-	"trackerdcs/drivers/ph2acf/keep"
 	"trackerdcs/pkg/bus"
+	"trackerdcs/pkg/disk"
 	"trackerdcs/pkg/service"
 	"trackerdcs/pkg/wire"
 )
@@ -34,7 +34,7 @@ type status struct {
 func (d *driver) status() {
 	now := time.Now()
 	s := status{Running: wire.FlagOf(d.x != nil), Waiting: d.waiting(), Sent: d.sender.Sent(), Time: d.Stamp(now), Boot: d.env.Boot}
-	if free, err := keep.Free(d.env.DataDir); err == nil {
+	if free, err := disk.Free(d.env.DataDir); err == nil {
 		s.Free = wire.Known(float64(free))
 	}
 	if r := d.last; r != nil {

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
+	"trackerdcs/pkg/disk"
 	"trackerdcs/pkg/psu"
 )
 
@@ -37,30 +37,7 @@ func (f lockFile) save(locks map[int]psu.Lock) error {
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(f.path), "locks-*")
-	if err != nil {
-		return fmt.Errorf("keeping the locks: %w", err)
-	}
-	defer func() { _ = os.Remove(tmp.Name()) }() // gone already when all went well
-	_, err = tmp.Write(append(b, '\n'))
-	err = errors.Join(err, tmp.Sync(), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), f.path)
-	}
-	if err != nil {
-		return fmt.Errorf("keeping the locks: %w", err)
-	}
-	return syncDir(filepath.Dir(f.path))
-}
-
-// syncDir makes a rename outlive a power cut.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("keeping the locks: %w", err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
+	if err := disk.WriteFile(f.path, append(b, '\n'), 0o600); err != nil {
 		return fmt.Errorf("keeping the locks: %w", err)
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"trackerdcs/pkg/bus"
+	"trackerdcs/pkg/disk"
 )
 
 // forgetFormer takes out of the broker's persistent session what earlier
@@ -53,10 +54,7 @@ func forgetFormer(c *bus.Client, name string, now []string, log *slog.Logger) er
 func keepFilters(name string, filters []string) error {
 	b, err := json.Marshal(filters)
 	if err == nil {
-		err = os.WriteFile(name+".new", b, 0o640)
-	}
-	if err == nil {
-		err = os.Rename(name+".new", name)
+		err = disk.WriteFile(name, b, 0o640)
 	}
 	if err != nil {
 		return fmt.Errorf("the list of subscriptions: %w", err)

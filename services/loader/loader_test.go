@@ -462,20 +462,20 @@ func TestNoRoom(t *testing.T) {
 	r.stored(100)
 }
 
-// disk is a spool that a test can take away.
-type disk struct {
+// spoolDisk is a spool that a test can take away.
+type spoolDisk struct {
 	records
 	mu  sync.Mutex
 	err error
 }
 
-func (d *disk) fail(err error) {
+func (d *spoolDisk) fail(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.err = err
 }
 
-func (d *disk) Append(b []byte) error {
+func (d *spoolDisk) Append(b []byte) error {
 	d.mu.Lock()
 	err := d.err
 	d.mu.Unlock()
@@ -486,8 +486,8 @@ func (d *disk) Append(b []byte) error {
 }
 
 // disk makes the loaders that start from now on write to the spool through it.
-func (r *rig) disk() *disk {
-	d := new(disk)
+func (r *rig) disk() *spoolDisk {
+	d := new(spoolDisk)
 	r.atStart(func(l *loader) { d.records, l.keeper.spool = l.keeper.spool, d })
 	return d
 }

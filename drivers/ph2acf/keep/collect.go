@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"trackerdcs/drivers/ph2acf/procedure"
+	"trackerdcs/pkg/disk"
 	"trackerdcs/pkg/transfer"
 	"trackerdcs/pkg/wire"
 )
@@ -87,7 +88,7 @@ func (s *Store) Collect(ctx context.Context, r *Record) (m wire.Manifest, missin
 func (s *Store) SaveManifest(m wire.Manifest) error {
 	b, err := json.Marshal(m)
 	if err == nil {
-		err = writeFile(s.manifest(m.Run), b)
+		err = disk.WriteFile(s.manifest(m.Run), b, 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("keeping the manifest of run %d: %w", m.Run, err)

@@ -27,6 +27,7 @@ import (
 
 	"trackerdcs/drivers/ph2acf/procedure"
 	"trackerdcs/drivers/ph2acf/warden"
+	"trackerdcs/pkg/disk"
 	"trackerdcs/pkg/wire"
 )
 
@@ -143,7 +144,7 @@ func (s *Store) highestFile() string { return filepath.Join(s.dir, "highest") }
 func (s *Store) Highest() int64 { return s.highest }
 
 func (s *Store) raise(run int64) error {
-	if err := writeFile(s.highestFile(), []byte(strconv.FormatInt(run, 10)+"\n")); err != nil {
+	if err := disk.WriteFile(s.highestFile(), []byte(strconv.FormatInt(run, 10)+"\n"), 0o600); err != nil {
 		return fmt.Errorf("keeping the highest number: %w", err)
 	}
 	s.highest = run
@@ -180,7 +181,7 @@ func (s *Store) Begin(r *Record) error {
 		err = os.MkdirAll(s.Work(run), 0o750)
 	}
 	if err == nil {
-		err = syncDir(filepath.Join(s.dir, "runs"))
+		err = disk.SyncDir(filepath.Join(s.dir, "runs"))
 	}
 	if err != nil {
 		return fmt.Errorf("making the folder of the run: %w", err)
@@ -202,7 +203,7 @@ func (s *Store) Abandon(run int64) {
 func (s *Store) Save(r *Record) error {
 	b, err := json.MarshalIndent(r, "", "  ")
 	if err == nil {
-		err = writeFile(filepath.Join(s.Folder(r.Report.Run), "run.json"), append(b, '\n'))
+		err = disk.WriteFile(filepath.Join(s.Folder(r.Report.Run), "run.json"), append(b, '\n'), 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("writing down run %d: %w", r.Report.Run, err)

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"trackerdcs/drivers/ph2acf/procedure"
+	"trackerdcs/pkg/disk"
 	"trackerdcs/pkg/transfer"
 	"trackerdcs/pkg/wire"
 )
@@ -235,7 +236,7 @@ func TestLastSeen(t *testing.T) {
 	later := r.Report.Start.Add(time.Hour).Truncate(time.Second)
 	require.NoError(t, os.Chtimes(s.Log(1), later, later))
 	assert.True(t, s.LastSeen(r).Equal(later))
-	free, err := Free(s.Folder(1))
+	free, err := disk.Free(s.Folder(1))
 	require.NoError(t, err)
 	assert.Positive(t, free)
 }
