@@ -16,7 +16,7 @@ const (
 	Abort = "abort"
 )
 
-// The states of a run, docs/contract.md, section 10. Run control says all of
+// The states of a run, docs/contract.md, section 11. Run control says all of
 // them; a driver, which only executes, says RunRunning and the last four.
 const (
 	RunIdle        = "idle"        // there has been no run yet
