@@ -56,7 +56,7 @@ func (m *Machine) planFailed(l *Life, fail *failure) {
 	case stepWrapping:
 		m.finishFailed(l, fail)
 	case stepEnding:
-		m.endFailed(l, wire.RunFailed, fail.code, "what end needs was not reached: "+fail.text)
+		m.endFailed(l, fail)
 	}
 }
 

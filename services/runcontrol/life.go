@@ -1,7 +1,6 @@
 package main
 
 import (
-	"slices"
 	"strings"
 	"time"
 
@@ -194,25 +193,23 @@ func (m *Machine) finishing(l *Life) {
 	m.enter(transFinish, wire.RunFinishing, l.Reason)
 }
 
-// endUp brings about what the end needs. A run that failed takes note when
-// that fails too; one that ended well has failed then.
+// endUp brings about what the end needs, whoever wants to wait no more: it takes
+// supplies down. A run that failed takes note when that fails too; one that
+// ended well has failed then.
 func (m *Machine) endUp(l *Life) {
-	if a := l.gaveUp(stepEnding, stepDelivering); a != nil {
-		m.endFailed(l, wire.RunAborted, wire.OK, "what end needs was given up: "+a.text())
-		return
-	}
 	done, fail := m.planned(l, transEnd)
 	switch {
 	case fail != nil:
-		m.endFailed(l, wire.RunFailed, fail.code, "what end needs was not reached: "+fail.text)
+		m.endFailed(l, fail)
 	case done:
 		m.toDelivery(l)
 	}
 }
 
-func (m *Machine) endFailed(l *Life, outcome string, code wire.Code, text string) {
+func (m *Machine) endFailed(l *Life, fail *failure) {
+	text := "what end needs was not reached: " + fail.text
 	if l.Outcome == wire.RunFinished {
-		l.Outcome, l.Code = outcome, code
+		l.Outcome, l.Code = wire.RunFailed, fail.code
 	}
 	l.Reason = add(l.Reason, text)
 	m.log("run %d: %s", l.Run.Run, text)
@@ -228,11 +225,11 @@ func (m *Machine) toDelivery(l *Life) {
 	m.touch()
 }
 
-// gaveUp is the abort that came in one of these steps: somebody wants to wait
-// no more. One that came before has ended the program, or came too late to.
-func (l *Life) gaveUp(steps ...string) *Asker {
+// gaveUp is the abort that came in a step: somebody wants to wait no more. One
+// that came before has ended the program, or came too late to.
+func (l *Life) gaveUp(step string) *Asker {
 	for i := range l.Aborts {
-		if slices.Contains(steps, l.Aborts[i].Step) {
+		if l.Aborts[i].Step == step {
 			return &l.Aborts[i]
 		}
 	}
@@ -256,7 +253,7 @@ func (m *Machine) deliver(l *Life) {
 		m.finalize(l)
 		return
 	}
-	if a := l.gaveUp(stepEnding, stepDelivering); a != nil {
+	if a := l.gaveUp(stepDelivering); a != nil {
 		l.Run.Results = wire.ResultsMissing
 		l.Reason = add(l.Reason, "the results were not waited for: "+a.text())
 		m.finalize(l)

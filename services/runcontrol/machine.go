@@ -12,21 +12,23 @@ import (
 
 // Times of the machine.
 const (
-	settleTime  = 2 * time.Second        // after the first connection: what is retained has come by then
-	askTime     = 10 * time.Second       // a command is answered in it
-	askTimes    = 4                      // that a driver is asked the same
-	flapTime    = 5 * time.Second        // a device that is not ready may be again
-	reportTime  = 2 * time.Second        // between a driver's ack and its report
-	goneTime    = 10 * time.Second       // a driver that is back has said by then what it knows
-	silentTime  = 30 * time.Second       // a driver that is asked to abort and is lost
-	recordEvery = 5 * time.Second        // a record that is not confirmed is said again
-	sayEvery    = time.Second            // progress
-	putRight    = 500 * time.Millisecond // between two corrections of a stranger's state
-	againTime   = 10 * time.Minute       // an end that is younger is told again after a restart
-	saveAgain   = time.Second            // after the disk refused
-	dryTime     = 3 * time.Second        // a driver checks parameters in it
-	fetchTime   = 6 * time.Second        // for configurations, a little more than who fetches takes
-	expiry      = 10 * time.Second       // of our own commands
+	settleTime  = 2 * time.Second         // after the first connection: what is retained has come by then
+	askTime     = 10 * time.Second        // a command is answered in it
+	askTimes    = 4                       // that a driver is asked the same
+	flapTime    = 5 * time.Second         // a device that is not ready may be again
+	resendEvery = 2500 * time.Millisecond // a setpoint that is not answered
+	resendTime  = 5 * time.Minute         // a setpoint is sent again in it: drivers know an id twice as long
+	reportTime  = 2 * time.Second         // between a driver's ack and its report
+	goneTime    = 10 * time.Second        // a driver that is back has said by then what it knows
+	silentTime  = 30 * time.Second        // a driver that is asked to abort and is lost
+	recordEvery = 5 * time.Second         // a record that is not confirmed is said again
+	sayEvery    = time.Second             // progress
+	putRight    = 500 * time.Millisecond  // between two corrections of a stranger's state
+	againTime   = 10 * time.Minute        // an end that is younger is told again after a restart
+	saveAgain   = time.Second             // after the disk refused
+	dryTime     = 3 * time.Second         // a driver checks parameters in it
+	fetchTime   = 6 * time.Second         // for configurations, a little more than who fetches takes
+	expiry      = 10 * time.Second        // of our own commands
 )
 
 // Bounds of the machine.
@@ -112,6 +114,7 @@ type device struct {
 	meta    *wire.Meta
 	state   wire.State
 	since   time.Time // when it was first heard to be in this state
+	heard   bool      // the state, in this connection
 	report  *wire.Report
 	status  []byte
 	arrived time.Time
@@ -144,6 +147,9 @@ func (m *Machine) Handle(now time.Time, event any) Effects {
 		m.connect()
 	case Disconnected:
 		m.connected = false
+		for _, d := range m.devices {
+			d.heard = false
+		}
 	case Received:
 		m.received(ev)
 	case Described:
@@ -216,7 +222,7 @@ func (m *Machine) deviceState(ev DeviceState) {
 	if d.state.State != ev.State.State || d.state.Boot != ev.State.Boot {
 		d.since = m.now
 	}
-	d.state = ev.State
+	d.state, d.heard = ev.State, true
 }
 
 func (m *Machine) measured(ev Measured) {
@@ -253,9 +259,12 @@ func (m *Machine) life() *Life {
 // touch says that the book has changed.
 func (m *Machine) touch() { m.version++ }
 
+// behind reports whether the disk has not yet all that was decided.
+func (m *Machine) behind() bool { return m.version > m.saved || len(m.held) > 0 }
+
 // emit sends something once the book is on disk as it is now.
 func (m *Machine) emit(out any) {
-	if m.version <= m.saved && len(m.held) == 0 {
+	if !m.behind() {
 		m.e.Out = append(m.e.Out, out)
 		return
 	}
@@ -344,21 +353,19 @@ func (m *Machine) owes() bool {
 	})
 }
 
-// dropOrders takes back what waits for the disk and shall not happen any more.
-// It reports whether the driver was among those who would have been told.
-func (m *Machine) dropOrders() (driver bool) {
+// dropOrders takes back what a driver was to be told and what waits for the
+// disk. It reports whether there was something.
+func (m *Machine) dropOrders() (dropped bool) {
 	kept := m.held[:0]
 	for _, h := range m.held {
-		switch h.out.(type) {
-		case Order:
-		case OrderRun:
-			driver = true
-		default:
-			kept = append(kept, h)
+		if _, is := h.out.(OrderRun); is {
+			dropped = true
+			continue
 		}
+		kept = append(kept, h)
 	}
 	m.held = kept
-	return driver
+	return dropped
 }
 
 // log is a line for the log.

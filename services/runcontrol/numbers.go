@@ -164,6 +164,10 @@ func (m *Machine) adopt(r wire.Run) {
 		if report != nil && wire.RunEnded(report.State) {
 			l.Outcome, l.Reason = report.State, report.Error
 		}
+		if _, has := r.Configurations[transEnd]; has {
+			l.Step = stepEnding
+			m.log("run %d: what its end needs is brought about again: it is not known how far that had come, and supplies do not execute a known id twice", r.Run)
+		}
 	case r.State == wire.RunRunning || report != nil:
 		l.Step = stepRunning
 		if r.State == wire.RunConfiguring {
