@@ -3,6 +3,7 @@ package main
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"trackerdcs/pkg/wire"
 )
@@ -33,6 +34,8 @@ type Life struct {
 	Run  wire.Run `json:"run"`
 	Step string   `json:"step"` // what is being done in it: stepReaching …
 
+	StepAt time.Time `json:"step_at,omitzero"` // when stepAsking or stepWrapping began
+
 	// Who asked for it, to be told how it ended. The ack is the latest answer.
 	Content []byte   `json:"content,omitempty"`
 	Ack     wire.Ack `json:"ack"`
@@ -43,6 +46,8 @@ type Life struct {
 	Told   []Asker `json:"told,omitempty"`  // those who have their last ack, the latest maxAborts
 
 	DriverBoot string `json:"driver_boot,omitempty"` // of the driver that took it
+
+	Doubt string `json:"doubt,omitempty"` // what was left out when it was taken over from the bus
 
 	// How it will end, once that is known.
 	Outcome string    `json:"outcome,omitempty"`

@@ -98,6 +98,14 @@ func (m *Machine) askDriver(l *Life) {
 		m.conclude(l, wire.RunFailed, wire.Timeout, text)
 		return
 	}
+	if age, past := m.askedLongAgo(l); past { // who wanted it does not reckon with it any more
+		if m.now.Sub(m.connectedAt) >= reportTime { // it would have said by now that it has taken it
+			m.giveUp(l)
+			m.conclude(l, wire.RunInterrupted, wire.CodeUnreachable, fmt.Sprintf("%s was asked to start %v ago, and what became of that is not known: it is not asked again%s",
+				l.Run.Device, age.Round(time.Second), m.left(l)))
+		}
+		return
+	}
 	m.live.askTries++
 	m.live.asked = m.now
 	m.emit(OrderRun{l.Run.Device, wire.RunCommand{
@@ -105,6 +113,17 @@ func (m *Machine) askDriver(l *Life) {
 		ID: startID(l), User: orderUser(l.Run.Run, l.Run.User), Expires: m.now.Add(expiry),
 	}})
 }
+
+// askedLongAgo reports whether a start is too old to be asked for again: run
+// control or the broker were away. By the clock on the wall, as it counts over a
+// restart; a clock that was set back tells nothing.
+func (m *Machine) askedLongAgo(l *Life) (age time.Duration, past bool) {
+	age = m.age(l)
+	return age, age.Abs() > askTimes*askTime
+}
+
+// age is how long ago the step began.
+func (m *Machine) age(l *Life) time.Duration { return m.now.Round(0).Sub(l.StepAt.Round(0)) }
 
 // asked reports whether an answer to what was asked then may still come.
 func (m *Machine) asked(t time.Time) bool { return !t.IsZero() && m.now.Sub(t) < askTime }
@@ -223,8 +242,8 @@ func (m *Machine) programEnded(l *Life, r *wire.Report) {
 	}
 	if r.State == wire.RunFinished {
 		l.Run.Progress = wire.Known(1)
-		l.Outcome, l.Code, l.Reason = wire.RunFinished, wire.OK, ""
-		l.Step = stepWrapping
+		l.Outcome, l.Code, l.Reason = wire.RunFinished, wire.OK, l.Doubt
+		l.Step, l.StepAt = stepWrapping, m.now
 		m.live.plan = nil
 		m.touch()
 		return

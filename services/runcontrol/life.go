@@ -120,7 +120,6 @@ func (m *Machine) planned(l *Life, transition string) (done bool, fail *failure)
 // reach brings about what the run needs.
 func (m *Machine) reach(l *Life) {
 	if len(l.Aborts) > 0 {
-		m.live.plan = nil
 		m.conclude(l, wire.RunAborted, wire.OK, l.Aborts[0].text()+m.left(l))
 		return
 	}
@@ -129,16 +128,17 @@ func (m *Machine) reach(l *Life) {
 	case fail != nil:
 		m.conclude(l, wire.RunFailed, fail.code, fail.text)
 	case done:
-		l.Step = stepAsking
+		l.Step, l.StepAt = stepAsking, m.now
 		m.touch()
 	}
 }
 
-// left says that setpoints stay as they are, where nothing takes them back.
+// left says that setpoints stay as they are, where nothing takes them back, and
+// which ramps go on.
 func (m *Machine) left(l *Life) string {
 	_, back := l.Run.Configurations[transEnd]
 	if len(l.Run.Configurations[transRun].Setpoints) > 0 && !back {
-		return "; the setpoints stay as they are"
+		return "; the setpoints stay as they are" + m.live.plan.ramps()
 	}
 	return ""
 }
@@ -165,7 +165,7 @@ func (m *Machine) finishFailed(l *Life, fail *failure) {
 
 // conclude says how a run ends, as far as program and driver are concerned.
 func (m *Machine) conclude(l *Life, outcome string, code wire.Code, reason string) {
-	l.Outcome, l.Code, l.Reason = outcome, code, reason
+	l.Outcome, l.Code, l.Reason = outcome, code, add(l.Doubt, reason)
 	m.dropOrders()
 	if outcome != wire.RunFinished {
 		m.log("run %d: %s: %s", l.Run.Run, outcome, reason)

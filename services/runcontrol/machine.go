@@ -63,9 +63,10 @@ type Machine struct {
 	book Book
 	live live // what is known of the run under way and not kept on disk
 
-	connected bool
-	settleAt  time.Time
-	settled   bool
+	connected   bool
+	connectedAt time.Time
+	settleAt    time.Time
+	settled     bool
 
 	devices map[string]*device
 	sinks   map[string]*sink
@@ -235,7 +236,7 @@ func (m *Machine) measured(ev Measured) {
 
 // connect says anew what may have been lost with the last connection.
 func (m *Machine) connect() {
-	m.connected = true
+	m.connected, m.connectedAt = true, m.now
 	if m.settleAt.IsZero() {
 		m.settleAt = m.now.Add(settleTime)
 	}

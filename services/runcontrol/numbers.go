@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -148,7 +149,9 @@ func (m *Machine) settle() {
 // the bus.
 func (m *Machine) adopt(r wire.Run) {
 	m.log("run %d is taken over from %s as it stands on the bus: the disk has nothing of it", r.Run, "/run/state")
-	l := &Life{Run: r, Ack: wire.Ack{
+	configs, doubt := trusted(r.Configurations)
+	r.Configurations = configs
+	l := &Life{Run: r, Doubt: doubt, StepAt: r.Asked, Ack: wire.Ack{
 		Time: r.Asked, Boot: r.Boot, ID: r.ID, Op: wire.Start, Value: r.Procedure, User: r.User,
 		Phase: wire.Accepted, Code: wire.OK, Run: r.Run,
 	}}
@@ -177,9 +180,33 @@ func (m *Machine) adopt(r wire.Run) {
 		l.Step = stepReaching
 		m.giveUp(l) // it may have been asked for: nobody knows
 	}
+	if l.Step != stepEnded {
+		l.Reason = add(doubt, l.Reason)
+	}
 	m.book.Life, m.book.Highest = l, r.Run
 	m.live = live{}
 	m.touch()
+}
+
+// trusted are the configurations of a record from the bus that could be in one
+// of ours. Who wrote it is not known.
+func trusted(from map[string]wire.Configuration) (configs map[string]wire.Configuration, doubt string) {
+	for _, t := range slices.Sorted(maps.Keys(from)) {
+		err := checkTransition(t)
+		var cfg wire.Configuration
+		if err == nil {
+			cfg, err = checkConfiguration(t, from[t])
+		}
+		if err != nil {
+			doubt = add(doubt, fmt.Sprintf("the run was taken over from the bus without what %.20s needs, which cannot be: %v", wire.Echo(t), err))
+			continue
+		}
+		if configs == nil {
+			configs = make(map[string]wire.Configuration)
+		}
+		configs[t] = cfg
+	}
+	return configs, doubt
 }
 
 // giveUp remembers a run that its driver may still execute.

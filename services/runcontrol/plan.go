@@ -107,6 +107,21 @@ func (p *plan) step(m *Machine) (done bool, fail *failure) {
 	return done, fail
 }
 
+// ramps are the voltages that channels go on to although nobody waits for them,
+// as the end of a sentence.
+func (p *plan) ramps() string {
+	if p == nil {
+		return ""
+	}
+	text := ""
+	for i := range p.orders {
+		if o := &p.orders[i]; o.Op == wire.SetV && !o.first.IsZero() && o.step < orderDone {
+			text += fmt.Sprintf("; %s/%s ramps on to %g V", o.Device, o.cmd.Channel.String(), o.cmd.Number)
+		}
+	}
+	return text
+}
+
 func (p *plan) blocked(i int) bool {
 	for j := range i {
 		if p.orders[j].step < orderDone && p.orders[j].before(&p.orders[i]) {
@@ -135,6 +150,15 @@ func (p *plan) allLost() *failure {
 	return &all
 }
 
+// reached is when the setpoints were reached, or zero where there are none:
+// what was read before says nothing of them.
+func (p *plan) reached() time.Time {
+	if len(p.orders) == 0 {
+		return time.Time{}
+	}
+	return p.sensing
+}
+
 // sense reports whether all readings are as they have to be.
 func (p *plan) sense(m *Machine) (done bool, fail *failure) {
 	wait := p.cfg.Wait
@@ -142,7 +166,7 @@ func (p *plan) sense(m *Machine) (done bool, fail *failure) {
 		wait = defaultWait
 	}
 	for i := range p.cfg.Sensors {
-		if fail := m.reading(&p.cfg.Sensors[i]); fail != nil {
+		if fail := m.reading(&p.cfg.Sensors[i], p.reached()); fail != nil {
 			if m.now.Sub(p.sensing).Seconds() >= wait {
 				return false, fail
 			}
@@ -161,7 +185,7 @@ func (p *plan) awaited(m *Machine) string {
 		}
 	}
 	for i := range p.cfg.Sensors {
-		if fail := m.reading(&p.cfg.Sensors[i]); fail != nil {
+		if fail := m.reading(&p.cfg.Sensors[i], p.reached()); fail != nil {
 			return fail.text
 		}
 	}

@@ -12,8 +12,9 @@ import (
 // stalePeriods is how many periods a reading may be old.
 const stalePeriods = 1.5
 
-// reading reports why a reading is not as it has to be, or nothing.
-func (m *Machine) reading(r *wire.Require) *failure {
+// reading reports why a reading is not as it has to be, or nothing. It has to
+// have come after that time.
+func (m *Machine) reading(r *wire.Require, after time.Time) *failure {
 	name := r.Device
 	if r.Channel != nil {
 		name += "/" + strconv.Itoa(*r.Channel)
@@ -22,6 +23,12 @@ func (m *Machine) reading(r *wire.Require) *failure {
 	d := m.devices[r.Device]
 	if d == nil || d.status == nil {
 		return failed(wire.CodeUnreachable, "%s: no status of %s has come", name, r.Device)
+	}
+	switch {
+	case !d.ready():
+		return failed(wire.CodeUnreachable, "%s: %s", name, notReady(r.Device, d))
+	case d.arrived.Before(after):
+		return failed(wire.CodeUnreachable, "%s: no status of %s has come since the setpoints were reached", name, r.Device)
 	}
 	limit := time.Duration(r.MaxAge * float64(time.Second))
 	if limit == 0 {
