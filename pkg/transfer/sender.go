@@ -3,7 +3,6 @@ package transfer
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -17,12 +16,22 @@ import (
 	"trackerdcs/pkg/wire"
 )
 
-// Patience of a sender.
-const (
-	answerTime = 3 * time.Second  // for a receipt, before the manifest is said again
-	askAgain   = 5 * time.Second  // after a sink has said that it cannot go on
-	storedTime = 10 * time.Second // for a sink that has all of it to say that it is in the database
-)
+// pauses are how long a sender waits for what. Those with a most double up to it.
+type pauses struct {
+	answer             time.Duration // for a receipt, before the manifest is said again
+	failed, failedMost time.Duration // before a run that could not be delivered is tried again
+	parked, parkedMost time.Duration // before it is asked again whether a run is in the database
+	pace               time.Duration // between two such questions
+}
+
+func usualPauses() pauses {
+	return pauses{
+		answer: 3 * time.Second,
+		failed: 5 * time.Second, failedMost: 2 * time.Minute,
+		parked: 10 * time.Second, parkedMost: time.Minute,
+		pace: 200 * time.Millisecond,
+	}
+}
 
 // File is a result that can be read at any place.
 type File interface {
@@ -50,15 +59,19 @@ type Options struct {
 	Stored func(run int64, uid string)
 }
 
-// Sender delivers the results of runs, one run after the other.
+// Sender delivers the results of runs, one run after the other, and waits until
+// they are in the database. A run that cannot be delivered, or of which the
+// database is not sure yet, does not keep the next ones from being sent.
 type Sender struct {
 	*bus.Client
-	o     Options
-	sent  atomic.Int64
-	again atomic.Int64 // chunks that were sent once more
+	o      Options
+	pauses pauses
+	sent   atomic.Int64
+	again  atomic.Int64 // chunks that were sent once more
 
 	mu       sync.Mutex
-	queue    []Offer
+	runs     map[key]*pending // all that are not in the database
+	fresh    []*pending       // of them those that Run has not seen yet
 	problem  string
 	grown    chan struct{} // holds one token: there is an offer
 	receipts chan wire.Receipt
@@ -74,9 +87,10 @@ func New(o Options) (*Sender, error) {
 		return nil, err
 	}
 	s := &Sender{
-		Client: c, o: o,
+		Client: c, o: o, pauses: usualPauses(),
+		runs:     make(map[key]*pending),
 		grown:    make(chan struct{}, 1),
-		receipts: make(chan wire.Receipt, 64),
+		receipts: make(chan wire.Receipt, 256),
 		changed:  make(chan struct{}, 1),
 		buffers:  make(chan []byte, 2*wire.ChunkWindow),
 	}
@@ -90,11 +104,17 @@ func New(o Options) (*Sender, error) {
 				func() float64 { return float64(s.Waiting()) }))
 	}
 	c.Subscribe(o.Root.Receipts(o.Sink, o.Device), 1, s.receipt)
+	var last wire.State // of the sink; only the connection's goroutine has it
 	c.Subscribe(o.Root.ServiceState(o.Sink), 1, func(m bus.Message) {
 		var st wire.State
-		if json.Unmarshal(m.Payload, &st) == nil && st.State == wire.Ready {
+		if json.Unmarshal(m.Payload, &st) != nil {
+			return
+		}
+		// What is retained was said before this connection, which pokes by itself.
+		if !m.Retained && st.State == wire.Ready && (last.State != wire.Ready || last.Boot != st.Boot) {
 			poke(s.changed)
 		}
+		last = st
 	})
 	c.OnConnect(func() { poke(s.changed) })
 	c.OnLost(func(error) { poke(s.changed) })
@@ -108,8 +128,8 @@ func poke(c chan struct{}) {
 	}
 }
 
-// receipt hands a receipt to the delivery. One that finds no room is not
-// missed: the next one says more.
+// receipt hands a receipt to Run. One that finds no room is not missed: the
+// manifest is said again, and the answer to it says as much or more.
 func (s *Sender) receipt(m bus.Message) {
 	var r wire.Receipt
 	if json.Unmarshal(m.Payload, &r) != nil {
@@ -121,10 +141,15 @@ func (s *Sender) receipt(m bus.Message) {
 	}
 }
 
-// Offer queues a run for delivery.
+// Offer queues a run for delivery. A run that is queued already is not queued twice.
 func (s *Sender) Offer(o Offer) {
+	p := &pending{Offer: o, log: s.o.Log}
 	s.mu.Lock()
-	s.queue = append(s.queue, o)
+	_, twice := s.runs[p.key()]
+	if !twice {
+		s.runs[p.key()] = p
+		s.fresh = append(s.fresh, p)
+	}
 	s.mu.Unlock()
 	poke(s.grown)
 }
@@ -133,13 +158,14 @@ func (s *Sender) Offer(o Offer) {
 func (s *Sender) Waiting() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.queue)
+	return len(s.runs)
 }
 
 // Sent is how many bytes of results were sent.
 func (s *Sender) Sent() int64 { return s.sent.Load() }
 
-// Problem says why nothing goes on, or nothing.
+// Problem says which run does not go on and why, and how many more wait; nothing
+// when all goes on. Waiting for the database is no problem of the sender's.
 func (s *Sender) Problem() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -148,13 +174,45 @@ func (s *Sender) Problem() string {
 
 func (s *Sender) setProblem(p string) {
 	s.mu.Lock()
-	changed := s.problem != p
+	defer s.mu.Unlock()
 	s.problem = p
-	s.mu.Unlock()
-	if changed && p != "" {
-		s.o.Log.Warn("results are waiting", "reason", p)
-	}
 }
+
+// take gives the runs that were offered since it was last called.
+func (s *Sender) take() []*pending {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fresh := s.fresh
+	s.fresh = nil
+	return fresh
+}
+
+// find gives the run that a receipt is about; nil if it is not waiting.
+func (s *Sender) find(r wire.Receipt) *pending {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.runs[key{run: r.Run, uid: r.UID}]
+}
+
+// say publishes the manifest of a run, which the sink answers with how far it is.
+func (s *Sender) say(p *pending) error {
+	b := wire.Encode(p.Manifest)
+	if len(b) > MaxManifest {
+		return fmt.Errorf("its manifest has %d bytes, a sink takes at most %d: leave fewer files, or such with shorter names", len(b), MaxManifest)
+	}
+	s.Send(bus.Message{Topic: s.o.Root.Manifest(s.o.Device, p.Manifest.Run), QoS: 1, Payload: b}, nil)
+	return nil
+}
+
+// forget ends with a run.
+func (s *Sender) forget(p *pending) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.runs, p.key())
+}
+
+// noAnswer is what is wrong when a manifest was said for nothing.
+func (s *Sender) noAnswer() string { return fmt.Sprintf("the sink %s does not answer", s.o.Sink) }
 
 // Run connects and delivers until ctx ends.
 func (s *Sender) Run(ctx context.Context) error {
@@ -168,203 +226,21 @@ func (s *Sender) Run(ctx context.Context) error {
 		leave()
 		<-ended
 	}()
-	for {
-		s.mu.Lock()
-		var o *Offer
-		if len(s.queue) > 0 {
-			o = &s.queue[0]
-		}
-		s.mu.Unlock()
-		if o == nil {
-			select {
-			case <-s.grown:
-				continue
-			case <-ctx.Done():
-				return nil
-			}
-		}
-		d := delivery{s: s, o: *o, files: o.Manifest.Files}
-		stored := d.run(ctx)
-		d.close()
-		if !stored {
-			return nil
-		}
-		s.setProblem("")
-		s.o.Log.Info("results are stored", "run", o.Manifest.Run)
-		run, uid := o.Manifest.Run, o.Manifest.UID
-		s.mu.Lock()
-		s.queue = s.queue[1:]
-		s.mu.Unlock()
-		if s.o.Stored != nil {
-			s.o.Stored(run, uid)
-		}
-	}
-}
-
-// delivery is one run on its way.
-type delivery struct {
-	s     *Sender
-	o     Offer
-	files []wire.File
-
-	going bool     // a receipt has come since the manifest was said
-	done  bool     // the sink has all of it
-	next  position // that is sent next
-	acked position // all before it is with the sink
-	most  position // the furthest that was ever sent
-
-	open  File // file number index
-	index int
-}
-
-// run delivers until the sink has it in the database, which it reports, or ctx
-// ends.
-func (d *delivery) run(ctx context.Context) (stored bool) {
+	l := line{s: s, lost: time.Now(), parked: parked{s: s}}
+	defer l.stop()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	d.ask()
-	timer.Reset(answerTime)
 	for {
-		if d.going && !d.done && d.s.Connected() {
-			if err := d.fill(); err != nil {
-				// What cannot be read now may be readable later: a disk that hangs, for
-				// instance. A file that has changed never will, and the operator must see it.
-				d.s.setProblem(fmt.Sprintf("run %d: %v", d.o.Manifest.Run, err))
-				d.going = false
-				timer.Reset(askAgain)
-			}
-		}
+		timer.Reset(time.Until(l.step(time.Now())))
 		select {
 		case <-ctx.Done():
-			return false
-		case <-d.s.changed:
-			d.ask()
-			timer.Reset(answerTime)
+			return nil
+		case <-s.grown:
 		case <-timer.C:
-			if !d.s.Connected() {
-				d.s.setProblem(fmt.Sprintf("run %d: no connection to the broker", d.o.Manifest.Run))
-			} else if !d.going {
-				d.s.setProblem(fmt.Sprintf("run %d: the sink %s does not answer", d.o.Manifest.Run, d.s.o.Sink))
-			}
-			d.ask()
-			timer.Reset(answerTime)
-		case r := <-d.s.receipts:
-			if r.Run != d.o.Manifest.Run || r.UID != d.o.Manifest.UID {
-				continue
-			}
-			switch {
-			case r.State == wire.ResultsStored:
-				return true
-			case r.Error != "":
-				d.s.setProblem(fmt.Sprintf("run %d: %s: %s", r.Run, d.s.o.Sink, r.Error))
-				d.going = false
-				timer.Reset(askAgain)
-			case r.State == wire.ResultsReceived:
-				d.s.setProblem("")
-				d.done, d.going = true, true
-				timer.Reset(storedTime)
-			case r.State == wire.ResultsReceiving:
-				d.s.setProblem("")
-				d.advance(r)
-				timer.Reset(answerTime)
-			}
+		case <-s.changed:
+			l.wake(time.Now())
+		case r := <-s.receipts:
+			l.take(r, time.Now())
 		}
-	}
-}
-
-// ask says the manifest, which the sink answers with how far it is.
-func (d *delivery) ask() {
-	d.going = false
-	if !d.s.Connected() {
-		return
-	}
-	m := bus.Message{
-		Topic: d.s.o.Root.Manifest(d.s.o.Device, d.o.Manifest.Run), QoS: 1,
-		Payload: wire.Encode(d.o.Manifest),
-	}
-	d.s.Send(m, nil)
-}
-
-// advance takes a receipt. Without Again, and while chunks are on their way,
-// one that says less than an earlier one was overtaken.
-func (d *delivery) advance(r wire.Receipt) {
-	at := position{file: r.File, chunk: r.Chunk}
-	if at.file < 0 || at.chunk < 0 || at.file > len(d.files) || at.file == len(d.files) && at.chunk > 0 {
-		return
-	}
-	at = at.skip(d.files)
-	d.done = false
-	switch {
-	case !d.going || r.Again == wire.Yes:
-		d.going = true
-		d.acked, d.next = at, at
-	case d.acked.before(at):
-		d.acked = at
-		if d.next.before(at) {
-			d.next = at
-		}
-	}
-}
-
-// fill sends chunks up to the window.
-func (d *delivery) fill() error {
-	for d.next.file < len(d.files) && between(d.acked, d.next, d.files) < wire.ChunkWindow {
-		if err := d.send(d.next); err != nil {
-			return err
-		}
-		if d.next.before(d.most) {
-			d.s.again.Add(1)
-		}
-		d.next = d.next.next(d.files)
-		if d.most.before(d.next) {
-			d.most = d.next
-		}
-	}
-	return nil
-}
-
-// send publishes the chunk at p.
-func (d *delivery) send(p position) error {
-	if d.open == nil || d.index != p.file {
-		d.close()
-		f, err := d.o.Open(p.file)
-		if err != nil {
-			return fmt.Errorf("opening %s: %w", d.files[p.file].Name, err)
-		}
-		d.open, d.index = f, p.file
-	}
-	size := min(wire.ChunkSize, d.files[p.file].Size-p.chunk*wire.ChunkSize)
-	var b []byte
-	select {
-	case b = <-d.s.buffers:
-	default:
-		b = make([]byte, wire.ChunkSum+wire.ChunkSize)
-	}
-	payload := b[:wire.ChunkSum+size]
-	n, err := d.open.ReadAt(payload[wire.ChunkSum:], p.chunk*wire.ChunkSize)
-	if int64(n) != size {
-		if err == nil || errors.Is(err, io.EOF) {
-			err = errors.New("it is shorter than it was")
-		}
-		return fmt.Errorf("reading %s: %w", d.files[p.file].Name, err)
-	}
-	seal(payload)
-	m := bus.Message{Topic: d.s.o.Root.Chunk(d.s.o.Device, d.o.Manifest.Run, p.file, p.chunk), Payload: payload}
-	d.s.Send(m, func(err error) {
-		if err == nil {
-			d.s.sent.Add(size)
-		}
-		select {
-		case d.s.buffers <- b:
-		default:
-		}
-	})
-	return nil
-}
-
-func (d *delivery) close() {
-	if d.open != nil {
-		_ = d.open.Close() // it was only read
-		d.open = nil
 	}
 }

@@ -56,10 +56,11 @@ type sink struct {
 	stored   map[int64]string
 	spoil    func(file int, chunk int64, payload []byte) []byte
 	stop     func()
+	calls    chan func(*Receiver) // for the receiver's goroutine
 }
 
 func newSink(t testing.TB, url string) *sink {
-	s := &sink{t: t, url: url, dir: t.TempDir(), received: make(map[int64]wire.Manifest), stored: make(map[int64]string)}
+	s := &sink{t: t, url: url, dir: t.TempDir(), received: make(map[int64]wire.Manifest), stored: make(map[int64]string), calls: make(chan func(*Receiver))}
 	t.Cleanup(func() { s.stop() })
 	return s
 }
@@ -103,6 +104,8 @@ func (s *sink) start() {
 			select {
 			case <-ctx.Done():
 				return
+			case f := <-s.calls:
+				f(r)
 			case m := <-inbox:
 				if s.slow > 0 {
 					time.Sleep(s.slow) // a slow disk
@@ -140,6 +143,22 @@ func (s *sink) has(o Offer) func() bool {
 	}
 }
 
+// store tells the sender that a run is in the database, as it happens or, when
+// it is told nothing, when the manifest comes again.
+func (s *sink) store(o Offer, tell bool) {
+	s.mu.Lock()
+	s.stored[o.Manifest.Run] = o.Manifest.UID
+	s.mu.Unlock()
+	s.calls <- func(r *Receiver) {
+		receipt := r.o.Receipt
+		if !tell {
+			r.o.Receipt = func(string, wire.Receipt) {}
+		}
+		assert.NoError(s.t, r.Forget(o.Manifest.Run))
+		r.o.Receipt = receipt
+	}
+}
+
 // right checks that what has come is what was sent.
 func (s *sink) right(o Offer) {
 	s.t.Helper()
@@ -155,11 +174,26 @@ func (s *sink) right(o Offer) {
 // send offers results from a device until the test ends.
 func send(t testing.TB, url string, offers ...Offer) (s *Sender, stop func()) {
 	t.Helper()
+	return sendPausing(t, url, usualPauses(), nil, offers...)
+}
+
+// brief are pauses for tests that wait for their end.
+func brief() pauses {
+	return pauses{
+		answer: time.Second, failed: 20 * time.Millisecond, failedMost: 100 * time.Millisecond,
+		parked: 20 * time.Millisecond, parkedMost: 100 * time.Millisecond, pace: time.Millisecond,
+	}
+}
+
+// sendPausing is send with pauses of the test's own.
+func sendPausing(t testing.TB, url string, p pauses, stored func(int64, string), offers ...Offer) (s *Sender, stop func()) {
+	t.Helper()
 	s, err := New(Options{
 		Bus: bus.Options{Broker: url, ClientID: "dcs-ph2acf-results"}, Device: "ph2acf", Sink: "sink",
-		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Stored: stored,
 	})
 	require.NoError(t, err)
+	s.pauses = p
 	for _, o := range offers {
 		s.Offer(o)
 	}
@@ -185,14 +219,20 @@ const patience = 30 * time.Second
 func TestDelivery(t *testing.T) {
 	url := brokertest.Start(t)
 	o := results(t, 42, 0, 1, wire.ChunkSize-1, 0, wire.ChunkSize, wire.ChunkSize+1, 20*wire.ChunkSize+17, 0)
+	next := results(t, 43, 12*wire.ChunkSize+1)
 	s := newSink(t, url)
 	s.start()
-	sender, _ := send(t, url, o)
+	sender, _ := send(t, url, o, next)
 	require.Eventually(t, s.has(o), patience, time.Millisecond)
 	s.right(o)
+	require.Eventually(t, s.has(next), patience, time.Millisecond, "received is enough for the next one to be sent")
+	s.right(next)
 	assert.Zero(t, sender.again.Load(), "nothing was sent twice")
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	assert.LessOrEqual(t, s.most, wire.ChunkWindow+1, "chunks and a manifest that waited")
-	assert.Equal(t, 1, sender.Waiting(), "received is not stored")
+	assert.Equal(t, 2, sender.Waiting(), "received is not stored")
+	assert.Empty(t, sender.Problem())
 }
 
 func TestRunWithoutFiles(t *testing.T) {
