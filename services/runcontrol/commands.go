@@ -19,6 +19,8 @@ type command struct {
 	unnoted      bool // the id's own ack stays the one that is repeated
 }
 
+const waitsText = "the disk does not answer, and too much waits for it: try again"
+
 const retainedText = "the command was left on the broker from before: commands are sent without the retain flag"
 
 // received judges a command about runs.
@@ -46,6 +48,8 @@ func (m *Machine) received(ev Received) {
 		m.refuse(cmd, wire.BadOp, fmt.Sprintf("%q is not a command about runs: send to /run/cmd/start or /run/cmd/abort", wire.Echo(c.Op)))
 	case ev.Err != nil:
 		m.refuse(cmd, wire.BadValue, ev.Err.Error())
+	case len(m.held) >= maxHeld && (c.Op == wire.Start || c.Dry): // aborts have a bound of their own
+		m.refuse(cmd, wire.Busy, waitsText)
 	case c.Op == wire.Abort:
 		m.abort(cmd, &c)
 	default:
@@ -69,10 +73,21 @@ func (m *Machine) repeated(cmd command, retained bool) bool {
 		m.refuse(cmd, wire.Duplicate, "this id was another command's: choose a new one")
 	case old.Phase == wire.Rejected:
 		m.atOnce(Answer{old})
-	case old.ID != "":
+	case old.ID == "" || m.holds(old): // its answer will be this one's too
+	case len(m.held) >= maxHeld:
+		m.refuse(cmd, wire.Busy, waitsText)
+	default:
 		m.emit(Answer{old})
-	} // else it is being checked, and its answer will be this one's too
+	}
 	return true
+}
+
+// holds reports whether an answer waits for the disk.
+func (m *Machine) holds(a wire.Ack) bool {
+	return slices.ContainsFunc(m.held, func(h heldOut) bool {
+		o, is := h.out.(Answer)
+		return is && o.Ack.ID == a.ID && o.Ack.Phase == a.Phase
+	})
 }
 
 // makeID makes an id up for a command that came without, one that no sender

@@ -39,6 +39,9 @@ const (
 	maxKept    = 1000 // ended records that wait for the sink
 	maxSaid    = 32
 	maxNumber  = 1 << 53 // JSON's numbers are exact below
+	maxJump    = 1e6     // over what the disk has
+	maxHeld    = 1000    // outputs that wait for the disk
+	maxStatus  = 64 << 10
 )
 
 // Config is what a machine starts from.
@@ -93,7 +96,8 @@ type Machine struct {
 	unconfirmed []Ref // ended records that no sink has confirmed
 	next        int   // of them to be said
 	sayAt       time.Time
-	dropped     int // records that found no room
+	dropped     int  // records that found no room
+	jumped      bool // a number was ignored, and the log says so
 
 	said    [][]byte // states, whose echoes come back
 	saidAt  time.Time
@@ -118,7 +122,8 @@ type device struct {
 	heard   bool      // the state, in this connection
 	report  *wire.Report
 	status  []byte
-	arrived time.Time
+	arrived time.Time // the status
+	touched time.Time // when anything was heard of it
 }
 
 func (d *device) ready() bool { return d != nil && d.state.State == wire.Ready }
@@ -199,11 +204,30 @@ func (m *Machine) Handle(now time.Time, event any) Effects {
 // device finds a device, or makes room for it.
 func (m *Machine) device(name string) *device {
 	d := m.devices[name]
-	if d == nil && len(m.devices) < maxDevices {
+	if d == nil && (len(m.devices) < maxDevices || m.evict()) {
 		d = new(device)
 		m.devices[name] = d
 	}
+	if d != nil {
+		d.touched = m.now
+	}
 	return d
+}
+
+// evict makes room where a device has not said both what it is and that it is
+// ready: of those the one that was silent for longest.
+func (m *Machine) evict() bool {
+	oldest := ""
+	for name, d := range m.devices {
+		if l := m.life(); d.meta != nil && d.ready() || l != nil && l.Run.Device == name {
+			continue
+		}
+		if oldest == "" || d.touched.Before(m.devices[oldest].touched) {
+			oldest = name
+		}
+	}
+	delete(m.devices, oldest)
+	return oldest != ""
 }
 
 func (m *Machine) sink(name string) *sink {
@@ -227,6 +251,9 @@ func (m *Machine) deviceState(ev DeviceState) {
 }
 
 func (m *Machine) measured(ev Measured) {
+	if len(ev.Payload) > maxStatus {
+		return
+	}
 	d := m.device(ev.Device)
 	if d == nil || bytes.Equal(d.status, ev.Payload) { // a status has its number: an equal one is the same
 		return

@@ -17,23 +17,28 @@ func (m *Machine) highest() (n int64, why string) {
 		return 0, "run control has just started and listens for what stands on the bus: try again in a moment"
 	}
 	n = m.book.Highest
+	count := func(source string, said int64) {
+		if said > n && m.believable(source, said) {
+			n = said
+		}
+	}
 	if m.found != nil {
-		n = max(n, m.found.Run)
+		count("the state of runs on the bus", m.found.Run)
 	}
 	for _, r := range m.unconfirmed {
 		n = max(n, r.Run)
 	}
-	for _, d := range m.devices {
-		if d.report != nil && d.report.Run < maxNumber {
-			n = max(n, d.report.Run)
+	for name, d := range m.devices {
+		if d.report != nil && d.meta != nil && d.meta.Kind == wire.KindCalibration {
+			count(name, d.report.Run)
 		}
 	}
 	sure := m.book.Sure
-	for _, s := range m.sinks {
+	for name, s := range m.sinks {
 		if s.kept == nil {
 			continue
 		}
-		n = max(n, s.kept.Highest)
+		count(name, s.kept.Highest)
 		if s.kept.Known && s.state.State == wire.Ready && s.state.Boot == s.kept.Boot {
 			sure = true
 		}
@@ -41,7 +46,26 @@ func (m *Machine) highest() (n int64, why string) {
 	if !sure {
 		return 0, "the highest number is not known yet: " + m.noBook() + ", and " + m.noSink()
 	}
+	if n+1 >= maxNumber {
+		return 0, fmt.Sprintf("the highest number is %d, and there is none above it: see who says so on /run/state, /service/+/runs and /+/run, and correct it there", n)
+	}
 	return n, ""
+}
+
+// believable reports whether a number can be one that was given: not one far
+// above what is on disk, which would use the others up.
+func (m *Machine) believable(source string, n int64) bool {
+	if n >= maxNumber {
+		return false
+	}
+	if m.book.Highest == 0 || n-m.book.Highest <= maxJump {
+		return true
+	}
+	if m.e != nil && !m.jumped {
+		m.jumped = true
+		m.log("%s says that there is a run %d: it is ignored, as the highest number on disk is %d", source, n, m.book.Highest)
+	}
+	return false
 }
 
 func (m *Machine) noBook() string {
@@ -128,7 +152,7 @@ func (m *Machine) settle() {
 		return
 	}
 	m.settled = true
-	if m.found != nil && m.found.Run > m.book.Highest {
+	if m.found != nil && m.found.Run > m.book.Highest && m.believable("the state of runs on the bus", m.found.Run) {
 		m.adopt(*m.found)
 	}
 	if l := m.book.Life; l != nil {

@@ -78,6 +78,9 @@ func (m *Machine) keepRecord(l *Life) {
 // receipted takes what a sink says of a record.
 func (m *Machine) receipted(ev Receipted) {
 	r := ev.Receipt
+	if s := m.sinks[ev.Sink]; !s.keeps(r.Boot) {
+		return
+	}
 	if l := m.book.Life; l != nil && l.Run.Run == r.Run && l.Run.UID == r.UID {
 		m.live.refusal = ""
 		if r.Error != "" {
@@ -99,6 +102,12 @@ func (m *Machine) receipted(ev Receipted) {
 	m.next = max(0, m.next-1)
 	m.touch()
 	m.sayKept(1)
+}
+
+// keeps reports whether a sink is there, as the one that began with that boot.
+// While its database is away it still keeps records, on its disk.
+func (s *sink) keeps(boot string) bool {
+	return s != nil && s.kept != nil && s.state.Boot == boot && (s.state.State == wire.Ready || s.state.State == wire.Unreachable)
 }
 
 // takeResults notes how far the results of a run have come.

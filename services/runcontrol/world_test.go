@@ -411,7 +411,7 @@ func (w *world) sinkTakes(r wire.Run) {
 	if s.state != wire.Ready {
 		return
 	}
-	receipt := wire.RecordReceipt{Run: r.Run, UID: r.UID, State: r.State, Results: r.Results, Error: s.refuse}
+	receipt := wire.RecordReceipt{Run: r.Run, UID: r.UID, State: r.State, Results: r.Results, Error: s.refuse, Boot: boot("k", s.boot)}
 	if old, has := s.records[r.Run]; has && old.UID != r.UID {
 		w.invalid = append(w.invalid, fmt.Sprintf("number %d was given twice", r.Run))
 		return
