@@ -286,7 +286,7 @@ func (m *Machine) number() {
 	now := m.stamp()
 	module := ""
 	if p, has := k.c.Parameters["module"]; has {
-		module = fmt.Sprint(p)
+		module = moduleName(p)
 	}
 	k.cmd.run = n + 1
 	l := &Life{

@@ -164,6 +164,9 @@ func (m *Machine) expired(t time.Time) bool { return !t.IsZero() && m.now.Round(
 func (m *Machine) abort(cmd command, c *wire.RunCommand) {
 	l := m.life()
 	switch {
+	case l == nil && m.check != nil && c.Run == 0 && c.UID == "":
+		m.abortCheck(cmd, c)
+		return
 	case l == nil && c.Run != 0 && m.book.Life != nil && m.book.Life.Run.Run == c.Run:
 		m.refuse(cmd, wire.BadValue, fmt.Sprintf("run %d has ended: it is %s", c.Run, m.book.Life.Run.State))
 		return
@@ -197,6 +200,17 @@ func (m *Machine) abort(cmd command, c *wire.RunCommand) {
 	a := Asker{Ack: m.answer(cmd, wire.Accepted, wire.OK, ""), Reason: c.Reason, Content: slices.Clone(cmd.content[:]), Step: l.Step}
 	l.Aborts = append(l.Aborts, a)
 	m.log("abort of run %d: %s", l.Run.Run, a.text())
+}
+
+// abortCheck ends a start that is being checked: there is no run yet.
+func (m *Machine) abortCheck(cmd command, c *wire.RunCommand) {
+	if c.Dry {
+		m.answer(cmd, wire.Accepted, wire.Dry, "checked and not executed")
+		return
+	}
+	a := Asker{Ack: m.answer(cmd, wire.Accepted, wire.OK, ""), Reason: c.Reason}
+	m.failCheck(wire.Busy, a.text()+", while it was checked")
+	m.answer(cmd, wire.Done, wire.OK, "the start that was being checked was rejected: there was no run yet")
 }
 
 // command is what the ack of its end needs.

@@ -177,13 +177,22 @@ func (m *Machine) takeReport(l *Life, r *wire.Report) {
 	if len(r.Parameters) > 0 {
 		l.Run.Parameters = r.Parameters
 		if v, has := r.Parameters["module"]; has {
-			l.Run.Module = fmt.Sprint(v)
+			l.Run.Module = moduleName(v)
 		}
 	}
 	if l.Run.Progress != r.Progress || l.Run.Phase != r.Phase {
 		l.Run.Progress, l.Run.Phase = r.Progress, r.Phase
 		m.stale = true
 	}
+}
+
+// moduleName is the parameter "module" as text: one that is a number has no
+// exponent.
+func moduleName(v any) string {
+	if x, is := v.(float64); is {
+		return strconv.FormatFloat(x, 'f', -1, 64)
+	}
+	return fmt.Sprint(v)
 }
 
 // follow sees what becomes of the program.
@@ -234,12 +243,28 @@ func (m *Machine) absent(l *Life) bool {
 	return l.DriverBoot != d.state.Boot
 }
 
+// forgot reports whether the driver was started anew and has nothing of a run
+// whose results it has not delivered.
+func (m *Machine) forgot(l *Life) bool {
+	d := m.devices[l.Run.Device]
+	switch {
+	case !d.ready():
+		return false
+	case m.reportOf(l) != nil:
+		return d.report.Boot != d.state.Boot
+	case d.report != nil && d.report.Run > l.Run.Run: // it speaks of its latest only
+		return false
+	}
+	return l.DriverBoot != d.state.Boot
+}
+
 // programEnded takes the driver's word of how the program ended.
 func (m *Machine) programEnded(l *Life, r *wire.Report) {
 	l.Run.End, l.Run.Exit, l.Run.Phase = r.End, r.Exit, ""
 	if l.Run.End.IsZero() {
 		l.Run.End = m.stamp()
 	}
+	l.closes()
 	if r.State == wire.RunFinished {
 		l.Run.Progress = wire.Known(1)
 		l.Outcome, l.Code, l.Reason = wire.RunFinished, wire.OK, l.Doubt

@@ -257,6 +257,18 @@ func (m *Machine) deliver(l *Life) {
 		l.Run.Results = wire.ResultsMissing
 		l.Reason = add(l.Reason, "the results were not waited for: "+a.text())
 		m.finalize(l)
+		return
+	}
+	switch {
+	case !m.connected:
+	case !m.forgot(l):
+		m.live.absentSince = time.Time{}
+	case m.live.absentSince.IsZero():
+		m.live.absentSince = m.now
+	case m.now.Sub(m.live.absentSince) >= goneTime:
+		l.Run.Results = wire.ResultsMissing
+		l.Reason = add(l.Reason, l.Run.Device+" is back and does not know the run: its results are lost")
+		m.finalize(l)
 	}
 }
 
@@ -268,6 +280,7 @@ func (m *Machine) finalize(l *Life) {
 	if !l.Run.Start.IsZero() && l.Run.End.IsZero() {
 		l.Run.End = m.stamp() // when it ended is not known: not later than now
 	}
+	l.closes()
 	l.Step = stepEnded
 	l.Run.Phase = ""
 	m.live.confirmed = ""
@@ -276,6 +289,13 @@ func (m *Machine) finalize(l *Life) {
 	m.annotate(l)
 	m.answerAll(l)
 	m.log("run %d: %s %s, results %s", l.Run.Run, l.Outcome, l.Reason, l.Run.Results)
+}
+
+// closes sees that a run does not end before its start, as clocks may say.
+func (l *Life) closes() {
+	if !l.Run.End.IsZero() && l.Run.End.Before(l.Run.Start) {
+		l.Run.End = l.Run.Start
+	}
 }
 
 // answerAll gives the last acks of a run.

@@ -207,6 +207,8 @@ func (m *Machine) awaits(l *Life, d *device) string {
 	case text != "":
 	case !d.ready():
 		text = "waiting for the results: " + notReady(l.Run.Device, d)
+	case !m.live.absentSince.IsZero():
+		text = "waiting for the results: " + l.Run.Device + " is back and has not said that it has them"
 	case m.now.Sub(m.live.delivering) >= goneTime:
 		text = fmt.Sprintf("waiting for the results, which are %s", l.Run.Results)
 	}

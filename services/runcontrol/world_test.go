@@ -351,6 +351,12 @@ func (w *world) startDriver(knows bool) {
 	d := &w.driver
 	d.boot++
 	d.state = wire.Ready
+	if d.report != nil && wire.RunEnded(d.report.State) && knows {
+		r := *d.report
+		r.Boot = boot("d", d.boot)
+		d.report = &r
+		w.say(Reported{"ph2acf", r})
+	}
 	if d.program {
 		d.program = false
 		if knows {
