@@ -79,7 +79,7 @@ func (d *driver) execute(ctx context.Context, r *keep.Record) {
 	x := &execution{
 		d: d, record: *r, version: p.Version, limit: p.Limit, grace: p.Grace, stopping: make(chan struct{}),
 		program: warden.Program{
-			Path: r.Program, Arguments: r.Arguments, Env: environment(p.EnvironmentOf(d.call(r))),
+			Path: r.Program, Arguments: r.Arguments, Env: environment(r.Environment),
 			Dir: r.Directory, UID: r.Report.UID, Grace: p.Grace.Seconds(),
 		},
 	}

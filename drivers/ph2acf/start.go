@@ -73,7 +73,10 @@ func (d *driver) prepare(now time.Time, t *task) (*keep.Record, *refusal) {
 		Versions: map[string]string{"driver": d.env.Program + " " + service.Version()},
 	}
 	r.Directory, r.Shared = d.folder(p, c.Run)
-	if r.Arguments, err = p.ArgumentsOf(d.call(r)); err != nil {
+	if r.Arguments, err = p.ArgumentsOf(d.call(r)); err == nil {
+		r.Environment, err = p.EnvironmentOf(d.call(r))
+	}
+	if err != nil {
 		return nil, refuse(wire.BadValue, "%v", err)
 	}
 	switch {

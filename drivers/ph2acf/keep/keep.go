@@ -36,23 +36,24 @@ const LogName = "log.txt"
 
 // Record is what is known of a run.
 type Record struct {
-	Report    wire.Report       `json:"report"`
-	Ack       wire.Ack          `json:"ack"`     // the latest, of its start
-	Content   string            `json:"content"` // of its start, see pkg/ids
-	Command   json.RawMessage   `json:"command"` // as it came
-	Program   string            `json:"program"`
-	Arguments []string          `json:"arguments"`
-	Directory string            `json:"directory"` // where it runs
-	Shared    bool              `json:"shared"`    // with other runs
-	Files     []procedure.File  `json:"files"`     // what it is to leave
-	Versions  map[string]string `json:"versions"`
-	Usage     *warden.Usage     `json:"usage,omitempty"`
-	Reason    string            `json:"reason,omitempty"` // why the driver ended it
-	Who       string            `json:"who,omitempty"`    // asked for that
-	Ending    *warden.Ending    `json:"ending,omitempty"` // how the program ended
-	LastErr   string            `json:"last_err,omitempty"`
-	Collected bool              `json:"collected"` // the manifest is there
-	Stored    bool              `json:"stored"`    // the sink has it: nothing else is here
+	Report      wire.Report       `json:"report"`
+	Ack         wire.Ack          `json:"ack"`     // the latest, of its start
+	Content     string            `json:"content"` // of its start, see pkg/ids
+	Command     json.RawMessage   `json:"command"` // as it came
+	Program     string            `json:"program"`
+	Arguments   []string          `json:"arguments"`
+	Environment []string          `json:"-"`         // that the file gives it
+	Directory   string            `json:"directory"` // where it runs
+	Shared      bool              `json:"shared"`    // with other runs
+	Files       []procedure.File  `json:"files"`     // what it is to leave
+	Versions    map[string]string `json:"versions"`
+	Usage       *warden.Usage     `json:"usage,omitempty"`
+	Reason      string            `json:"reason,omitempty"` // why the driver ended it
+	Who         string            `json:"who,omitempty"`    // asked for that
+	Ending      *warden.Ending    `json:"ending,omitempty"` // how the program ended
+	LastErr     string            `json:"last_err,omitempty"`
+	Collected   bool              `json:"collected"` // the manifest is there
+	Stored      bool              `json:"stored"`    // the sink has it: nothing else is here
 }
 
 // Why a driver ended a program, or did not see its end.

@@ -50,26 +50,41 @@ func (p *Procedure) ArgumentsOf(c Call) ([]string, error) {
 	values := p.values(c)
 	out := make([]string, len(p.Arguments))
 	for i, template := range p.Arguments {
-		out[i] = replace(template, values)
-		if climbs(out[i]) && !climbs(template) {
-			return nil, fmt.Errorf("argument %q would be %q, with .. in it, which is never allowed", template, wire.Echo(out[i]))
+		var err error
+		if out[i], err = joined("argument", template, values); err != nil {
+			return nil, err
 		}
 	}
 	return out, nil
 }
 
 // EnvironmentOf is what the file gives the program of environment, as NAME=value.
-func (p *Procedure) EnvironmentOf(c Call) []string {
+func (p *Procedure) EnvironmentOf(c Call) ([]string, error) {
 	values := p.values(c)
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(p.Environment)) {
-		out = append(out, name+"="+replace(p.Environment[name], values))
+		value, err := joined("environment "+name, p.Environment[name], values)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, name+"="+value)
 	}
-	return out
+	return out, nil
+}
+
+// joined puts values in. They have been checked one by one, and what they make
+// together must not lead out of a folder either.
+func joined(what, template string, values map[string]string) (string, error) {
+	s := replace(template, values)
+	if climbs(s) && !climbs(template) {
+		return "", fmt.Errorf("%s %q would be %q, with .. in it, which is never allowed", what, template, wire.Echo(s))
+	}
+	return s, nil
 }
 
 // DirectoryOf is where the program is executed, or empty where it is to have a
-// fresh folder.
+// fresh folder. Nothing but the run's number can be put in, and digits lead
+// nowhere.
 func (p *Procedure) DirectoryOf(run int64) string { return WithRun(p.Directory, run) }
 
 // WithRun replaces {run}.

@@ -78,7 +78,9 @@ func TestArguments(t *testing.T) {
 	args, err := p.ArgumentsOf(call)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"--module", "M12", "--vcal=200", "-t-0.5", "fast{run} $(id) `x` ; \"'", "--run", "42", "/work/x", `{"a":200}`, "true", "-rf", "/data//"}, args)
-	assert.Equal(t, []string{"LANG=C", "WHO=u-1 calibration M12"}, p.EnvironmentOf(call))
+	env, err := p.EnvironmentOf(call)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"LANG=C", "WHO=u-1 calibration M12"}, env)
 }
 
 // What tries to break out is refused, and the message says parameter, rule and
@@ -146,6 +148,9 @@ func TestBreakOuts(t *testing.T) {
 	p.Arguments = []string{"/data/{a}{b}/x"}
 	_, err = p.ArgumentsOf(Call{Parameters: values})
 	assert.EqualError(t, err, `argument "/data/{a}{b}/x" would be "/data/../x", with .. in it, which is never allowed`)
+	p.Environment = map[string]string{"OUT": "/data/.{a}/secret"}
+	_, err = p.EnvironmentOf(Call{Parameters: values})
+	assert.EqualError(t, err, `environment OUT "/data/.{a}/secret" would be "/data/../secret", with .. in it, which is never allowed`)
 }
 
 func TestUID(t *testing.T) {
@@ -273,7 +278,11 @@ func FuzzStart(f *testing.F) {
 				t.Fatalf("%s: %v", name, err)
 			}
 		}
-		for _, s := range append(args, p.EnvironmentOf(call)...) {
+		env, err := p.EnvironmentOf(call)
+		if err != nil {
+			return
+		}
+		for _, s := range append(args, env...) {
 			if strings.ContainsAny(s, "\x00\n\r") || climbs(s) {
 				t.Fatalf("%q", s)
 			}

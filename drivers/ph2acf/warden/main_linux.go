@@ -30,7 +30,7 @@ func Main() {
 		return
 	}
 	runtime.LockOSThread()
-	w := &warden{tell: json.NewEncoder(os.NewFile(reportsFD, "reports"))}
+	w := &warden{told: make(map[int]bool), tell: json.NewEncoder(os.NewFile(reportsFD, "reports"))}
 	w.run(os.NewFile(ordersFD, "orders"))
 	syscall.Exit(0) // at once: the driver waits for it, and there is nothing to flush
 }
@@ -38,7 +38,8 @@ func Main() {
 type warden struct {
 	tell  *json.Encoder
 	grace time.Duration
-	pid   int // of the program, and its process group
+	pid   int          // of the program, and its process group
+	told  map[int]bool // which processes have got SIGTERM
 }
 
 // reaped is a child that has ended.
@@ -147,15 +148,16 @@ func (w *warden) watch(stop <-chan time.Duration, children <-chan reaped) {
 	for {
 		select {
 		case grace := <-stop:
-			w.signalAll(ending == nil, syscall.SIGTERM)
+			w.terminate(ending == nil)
 			finish(grace)
 		case <-kill.C:
-			w.signalAll(ending == nil, syscall.SIGKILL)
+			w.kill(ending == nil)
 			kill.Reset(sweepGap) // what was started meanwhile
 		case r, ok := <-children:
 			if !ok {
 				return
 			}
+			delete(w.told, r.pid) // another can get the number now
 			if r.pid != w.pid || ending != nil {
 				continue
 			}
@@ -163,7 +165,7 @@ func (w *warden) watch(stop <-chan time.Duration, children <-chan reaped) {
 			ending.Strays = len(descendants(os.Getpid()))
 			w.say(message{Ended: ending})
 			if ending.Strays > 0 {
-				w.signalAll(false, syscall.SIGTERM)
+				w.terminate(false)
 				finish(w.grace)
 			}
 		}
@@ -185,13 +187,32 @@ func endingOf(r reaped) *Ending {
 	return e
 }
 
-// signalAll signals the program's group, as long as the program's number is its
-// own, and every descendant.
-func (w *warden) signalAll(group bool, s syscall.Signal) {
-	if group {
-		_ = syscall.Kill(-w.pid, s) // it may be gone by now
+// terminate tells the program's group, as long as the program's number is its
+// own, and every other descendant to end. Who was told is not told again: many
+// programs take a second signal for an order to end at once.
+func (w *warden) terminate(group bool) {
+	tree := descendants(os.Getpid()) // before: what the group gets meanwhile gets the signal with it
+	if group && !w.told[w.pid] {
+		w.told[w.pid] = true
+		for _, p := range tree {
+			w.told[p.pid] = w.told[p.pid] || p.group == w.pid
+		}
+		_ = syscall.Kill(-w.pid, syscall.SIGTERM) // it may be gone by now
 	}
-	for _, pid := range descendants(os.Getpid()) {
-		_ = syscall.Kill(pid, s)
+	for _, p := range tree {
+		if !w.told[p.pid] {
+			w.told[p.pid] = true
+			_ = syscall.Kill(p.pid, syscall.SIGTERM)
+		}
+	}
+}
+
+// kill ends the group and every descendant.
+func (w *warden) kill(group bool) {
+	if group {
+		_ = syscall.Kill(-w.pid, syscall.SIGKILL) // it may be gone by now
+	}
+	for _, p := range descendants(os.Getpid()) {
+		_ = syscall.Kill(p.pid, syscall.SIGKILL)
 	}
 }

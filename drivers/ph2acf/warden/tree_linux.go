@@ -16,18 +16,19 @@ const (
 	sweepPatience  = 10 * time.Second            // for killed processes to be gone
 )
 
-// stat is the state of a process, a letter, and its parent.
-func stat(pid string) (state string, parent int) {
+// stat is the state of a process, a letter, its parent and its group.
+func stat(pid string) (state string, parent, group int) {
 	b, err := os.ReadFile("/proc/" + pid + "/stat")
 	if err != nil {
-		return "", 0 // gone meanwhile
+		return "", 0, 0 // gone meanwhile
 	}
 	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:])) // behind the name, which may have anything in it
-	if len(f) < 2 {
-		return "", 0
+	if len(f) < 3 {
+		return "", 0, 0
 	}
 	parent, _ = strconv.Atoi(f[1])
-	return f[0], parent
+	group, _ = strconv.Atoi(f[2])
+	return f[0], parent, group
 }
 
 // processes are those there are, as in /proc.
@@ -41,25 +42,29 @@ func processes() []string {
 	return slices.DeleteFunc(names, func(n string) bool { return n[0] < '0' || n[0] > '9' })
 }
 
+// process is one of a tree.
+type process struct {
+	pid, group int
+	dead       bool
+}
+
 // descendants are a process's children, theirs and so on, those apart that only
 // wait to be reaped.
-func descendants(pid int) (pids []int) {
-	children := make(map[int][]int)
-	dead := make(map[int]bool)
+func descendants(pid int) (tree []process) {
+	children := make(map[int][]process)
 	for _, p := range processes() {
-		state, parent := stat(p)
+		state, parent, group := stat(p)
 		if n, err := strconv.Atoi(p); err == nil && state != "" {
-			children[parent] = append(children[parent], n)
-			dead[n] = isDead(state)
+			children[parent] = append(children[parent], process{n, group, isDead(state)})
 		}
 	}
 	for todo := children[pid]; len(todo) > 0; todo = todo[1:] {
-		todo = append(todo, children[todo[0]]...)
-		if !dead[todo[0]] {
-			pids = append(pids, todo[0])
+		todo = append(todo, children[todo[0].pid]...)
+		if !todo[0].dead {
+			tree = append(tree, todo[0])
 		}
 	}
-	return pids
+	return tree
 }
 
 func isDead(state string) bool { return state == "" || state == "Z" || state == "X" }
@@ -80,7 +85,7 @@ func marked(name, uid string) (pids []int) {
 			if !bytes.Equal(v, want) {
 				continue
 			}
-			if state, _ := stat(p); !isDead(state) {
+			if state, _, _ := stat(p); !isDead(state) {
 				pids = append(pids, pid)
 			}
 			break

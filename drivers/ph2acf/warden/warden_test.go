@@ -54,6 +54,16 @@ func helper(what string, args []string) {
 	case "sleep":
 		here(dir)
 		time.Sleep(time.Hour)
+	case "counting": // says how often it is told to end, and does so a while after the first time
+		told := make(chan os.Signal, 10)
+		signal.Notify(told, syscall.SIGTERM)
+		if len(args) > 1 {
+			again(&syscall.SysProcAttr{Setsid: args[1] == "apart"}, nil, "counting", dir)
+		}
+		here(dir)
+		<-told
+		time.Sleep(200 * time.Millisecond)
+		fmt.Printf("told %d\n", 1+len(told))
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 		here(dir)
@@ -129,7 +139,7 @@ func noneLeft(t *testing.T, dir string, processes int, end func()) {
 	e, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	for _, f := range e {
-		require.Eventually(t, func() bool { state, _ := stat(f.Name()); return isDead(state) }, 10*time.Second, 5*time.Millisecond, "process %s", f.Name())
+		require.Eventually(t, func() bool { state, _, _ := stat(f.Name()); return isDead(state) }, 10*time.Second, 5*time.Millisecond, "process %s", f.Name())
 	}
 }
 
@@ -191,6 +201,23 @@ func TestSIGTERMThenSIGKILL(t *testing.T) {
 	e, err = x.Ending()
 	require.NoError(t, err)
 	assert.Equal(t, "SIGKILL", e.Signal)
+}
+
+// A program that ends at once when it is told twice is told once; so is what it
+// has started, in its group or in another, and what outlives it.
+func TestEveryProcessGetsOneSIGTERM(t *testing.T) {
+	for _, where := range []string{"together", "apart"} {
+		dir := t.TempDir()
+		x, out := start(t, 3600, "counting", dir, where)
+		noneLeft(t, dir, 2, func() {
+			x.Stop()
+			x.Stop()
+			await(t, x.Clean())
+		})
+		said, err := io.ReadAll(out)
+		require.NoError(t, err)
+		assert.Equal(t, "told 1\ntold 1\n", string(said), where)
+	}
 }
 
 // Children that ignore SIGTERM, have sessions of their own, or are daemons
