@@ -108,10 +108,7 @@ func (m *Machine) endStrays() {
 func (m *Machine) resumeLife(l *Life) {
 	m.live = live{abortSince: m.now, delivering: m.now, takenAt: m.now}
 	m.log("run %d: going on with it, %s", l.Run.Run, l.Run.State)
-	switch {
-	case l.Step == stepWrapping && len(l.Run.Configurations[transFinish].Setpoints) > 0 && m.age(l).Abs() > resendTime:
-		m.finishFailed(l, failed(wire.CodeUnreachable, "run control was away for so long that its setpoints would be sent twice"))
-	case l.Step == stepReaching:
+	if l.Step == stepReaching {
 		m.conclude(l, wire.RunInterrupted, wire.CodeUnreachable, "run control was restarted while configuring"+m.left(l))
 	}
 }

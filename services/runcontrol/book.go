@@ -34,7 +34,8 @@ type Life struct {
 	Run  wire.Run `json:"run"`
 	Step string   `json:"step"` // what is being done in it: stepReaching …
 
-	StepAt time.Time `json:"step_at,omitzero"` // when stepAsking or stepWrapping began
+	StepAt time.Time         `json:"step_at,omitzero"` // when it began, but for steps in which time does not count
+	Boots  map[string]string `json:"boots,omitempty"`  // of the supplies commanded in it: they are not asked the same anew
 
 	// Who asked for it, to be told how it ended. The ack is the latest answer.
 	Content []byte   `json:"content,omitempty"`
@@ -80,7 +81,7 @@ func (b *Book) clone() Book {
 	if b.Life != nil {
 		l := *b.Life
 		l.Aborts, l.Told = slices.Clone(l.Aborts), slices.Clone(l.Told)
-		l.Run = cloneRun(l.Run)
+		l.Run, l.Boots = cloneRun(l.Run), maps.Clone(l.Boots)
 		out.Life = &l
 	}
 	return out

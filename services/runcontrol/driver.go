@@ -268,7 +268,7 @@ func (m *Machine) programEnded(l *Life, r *wire.Report) {
 	if r.State == wire.RunFinished {
 		l.Run.Progress = wire.Known(1)
 		l.Outcome, l.Code, l.Reason = wire.RunFinished, wire.OK, l.Doubt
-		l.Step, l.StepAt = stepWrapping, m.now
+		l.Step, l.StepAt, l.Boots = stepWrapping, m.now, nil
 		m.live.plan = nil
 		m.touch()
 		return

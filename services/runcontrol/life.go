@@ -101,6 +101,7 @@ func (m *Machine) planned(l *Life, transition string) (done bool, fail *failure)
 	}
 	if m.live.plan == nil {
 		m.live.plan = newPlan(m.now, transition, cfg, l.Run.UID, orderUser(l.Run.Run, l.Run.User))
+		m.live.plan.resume(l)
 	}
 	done, fail = m.live.plan.step(m)
 	phase := ""
@@ -180,7 +181,7 @@ func (m *Machine) finishing(l *Life) {
 	_, wind := l.Run.Configurations[transEnd]
 	switch {
 	case wind:
-		l.Step = stepEnding
+		l.Step, l.StepAt, l.Boots = stepEnding, m.now, nil
 	case l.Run.Results != wire.ResultsNone && l.Run.Results != wire.ResultsMissing:
 		l.Step = stepDelivering
 	case l.Run.State == wire.RunConfiguring:

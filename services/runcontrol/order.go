@@ -85,7 +85,7 @@ func (p *plan) press(m *Machine, o *order) *failure {
 	switch {
 	case o.boot != "" && o.boot != boot:
 		return failed(wire.CodeUnreachable, "%s: the driver was started anew, and what became of the command is not known", o.text())
-	case o.step == orderWaits && m.behind():
+	case o.step == orderWaits && (m.notes(o.Device, boot) || m.behind()):
 		return nil
 	case o.step == orderWaits:
 		o.step, o.boot, o.since = orderSent, boot, m.now
@@ -112,14 +112,43 @@ func (p *plan) send(m *Machine, o *order) *failure {
 	if o.first.IsZero() {
 		o.first = m.now
 	}
-	if m.now.Sub(o.first) >= resendTime {
-		return failed(wire.CodeUnreachable, "%s: it was sent %v ago, and what became of it is not known", o.text(), m.now.Sub(o.first).Round(time.Second))
+	if m.now.Sub(o.first).Abs() >= resendTime {
+		return failed(wire.CodeUnreachable, "%s: it was sent %v ago, and what became of it is not known", o.text(), m.now.Sub(o.first).Abs().Round(time.Second))
 	}
 	o.sent = m.now
 	c := o.cmd
 	c.Expires = m.now.Add(expiry)
 	m.atOnce(Order{o.Device, c})
 	return nil
+}
+
+// notes puts the boot of a supply that is to be commanded into the book, unless
+// it is there: a run control that is started anew has to know it.
+func (m *Machine) notes(device, boot string) bool {
+	l := m.book.Life
+	if l.Boots[device] != "" {
+		return false
+	}
+	if l.Boots == nil {
+		l.Boots = make(map[string]string)
+	}
+	l.Boots[device] = boot
+	m.touch()
+	return true
+}
+
+// resume takes into account that a run control before a restart may have sent
+// the same: what switches on is not sent to another driver, nor hours later. What
+// takes supplies down is.
+func (p *plan) resume(l *Life) {
+	for i := range p.orders {
+		o := &p.orders[i]
+		boot := l.Boots[o.Device]
+		if boot == "" || p.persists() && (o.Op != wire.Switch || o.cmd.Word != wire.On) {
+			continue
+		}
+		o.boot, o.first = boot, l.StepAt
+	}
 }
 
 // again sends what had no last answer before the connection was lost.

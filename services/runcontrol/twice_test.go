@@ -70,7 +70,7 @@ func TestNoFinishTheNextMorning(t *testing.T) {
 	w.wait(10 * time.Second)
 	assert.Len(t, w.hv.orders, n)
 	assert.Equal(t, wire.RunFailed, w.run().State)
-	assert.Contains(t, w.run().Error, "run control was away for so long that its setpoints would be sent twice")
+	assert.Contains(t, w.run().Error, "hv/0 setv 100: it was sent 8h0m")
 }
 
 // A reading that came before the setpoints were reached says nothing of them,

@@ -38,7 +38,7 @@ func TestWalk(t *testing.T) {
 	t.Logf("%d walks: %v", walks, sum)
 	for _, name := range []string{
 		wire.RunFinished, wire.RunFailed, wire.RunAborted, wire.RunInterrupted, "restarts", "lost disks", "repeats",
-		"rejected BUSY", "rejected UNREACHABLE", "rejected HARDWARE", "results missing",
+		"rejected BUSY", "switched on", "taken down", "rejected UNREACHABLE", "rejected HARDWARE", "results missing",
 	} {
 		if sum[name] == 0 && walks >= 50 {
 			t.Errorf("the walks never came to %s", name)
@@ -62,13 +62,18 @@ type walker struct {
 	highest int64
 	aborted map[int64]bool // somebody asked for its end
 	hurt    map[int64]bool // something died or fell silent in it
+	bereft  map[int64]bool // the disk was lost in it
+
+	sentOrders map[string]bool // by id
+	bootOf     map[string]int  // of the supply that a channel was switched on by, by id
 }
 
 func newWalker(seed uint64) *walker {
 	k := &walker{
 		world: newWorld(), r: rand.New(rand.NewPCG(seed, 5)), figures: make(map[string]int),
 		sent: make(map[string]int), open: make(map[string]wire.Ack), last: make(map[string]wire.Ack), runs: make(map[int64]string),
-		aborted: make(map[int64]bool), hurt: make(map[int64]bool),
+		aborted: make(map[int64]bool), hurt: make(map[int64]bool), bereft: make(map[int64]bool),
+		sentOrders: make(map[string]bool), bootOf: make(map[string]int),
 	}
 	k.check = k.inspect
 	return k
@@ -94,6 +99,7 @@ func (k *walker) inspect(event any, e Effects) {
 			if k.noDisk || k.disk.Life == nil || !strings.HasPrefix(o.Command.ID, "run"+k.disk.Life.Run.UID+"-") || k.disk.Life.Step == stepEnded {
 				k.fail("%s is commanded for a run that is not on disk", o.Command.ID)
 			}
+			k.ordered(&o.Command)
 		case OrderRun:
 			if c := o.Command; c.Op == wire.Start && !c.Dry && (k.noDisk || k.disk.Life == nil || k.disk.Life.Run.UID != c.UID || k.disk.Life.Step != stepAsking) {
 				k.fail("run %d is started, which is not on disk", c.Run)
@@ -104,6 +110,7 @@ func (k *walker) inspect(event any, e Effects) {
 			if wire.RunEnded(o.Run.State) {
 				k.figures[o.Run.State]++
 				k.endedAs(&o.Run)
+				k.tookDown(&o.Run)
 			}
 		}
 	}
@@ -126,6 +133,31 @@ func (k *walker) inspect(event any, e Effects) {
 	}
 	for _, s := range k.invalid {
 		k.fail("%s", s)
+	}
+}
+
+// ordered looks at a command to the supply: one that is known to nobody but a
+// supply that has ended is not sent to the next.
+func (k *walker) ordered(c *wire.Command) {
+	k.sentOrders[c.ID] = true
+	if c.Op != wire.Switch || c.Word != wire.On || !k.connected || k.hv.state != wire.Ready || k.hv.mute {
+		return
+	}
+	k.figures["switched on"]++
+	if old, has := k.bootOf[c.ID]; has && old != k.hv.boot && !k.bereft[k.m.book.Life.Run.Run] {
+		k.fail("%s: %s %s goes to the supply %d and before to %d", c.ID, c.Op, c.Word, k.hv.boot, old)
+	}
+	k.bootOf[c.ID] = k.hv.boot
+}
+
+// tookDown looks whether all that a run needed at its end was tried.
+func (k *walker) tookDown(r *wire.Run) {
+	for i, s := range r.Configurations[transEnd].Setpoints {
+		text := fmt.Sprintf("%s/%v %s %v", s.Device, s.Channel, s.Op, s.Value)
+		if id := fmt.Sprintf("run%s-%d", r.UID, 2*maxSetpoints+i+1); !k.sentOrders[id] && !strings.Contains(r.Error, text) {
+			k.fail("run %d ended without %s, and says %q", r.Run, text, r.Error)
+		}
+		k.figures["taken down"]++
 	}
 }
 
@@ -361,11 +393,12 @@ func (k *walker) hvTurns() {
 		k.hv.slow = !k.hv.slow
 	case 3:
 		k.hv.state = [...]string{wire.Ready, wire.Ready, wire.Lost, wire.Unreachable}[k.r.IntN(4)]
-		if chance(k.r, 30) {
+		if k.deliver(); chance(k.r, 30) {
 			k.hv.boot++
 			k.hv.ids = ids.New()
 		}
 		k.say(k.hvState())
+		k.deliver() // what is sent before it is heard cannot be helped
 	case 4:
 		k.hvFinishes(wire.Done, wire.OK)
 	}
@@ -385,6 +418,9 @@ func (k *walker) diskTurns() {
 	if k.connected && known >= k.m.book.Highest && len(k.kept) == 0 && len(k.open) == 0 {
 		k.figures["lost disks"]++
 		k.hurts()
+		if k.m.book.Life != nil {
+			k.bereft[k.m.book.Life.Run.Run] = true
+		}
 		k.loseDisk()
 		k.saving = nil
 		k.restart()
@@ -397,12 +433,14 @@ func (k *walker) diskTurns() {
 func (k *walker) heal() error {
 	k.manual, k.diskFull = false, false
 	k.finishSave()
+	k.deliver()
 	k.hv = supplySim{boot: k.hv.boot + 1, state: wire.Ready, ids: ids.New()}
 	k.driver.mute, k.driver.stuck, k.sink.slow = false, false, false
 	if !k.connected {
 		k.connect()
 	}
 	k.say(k.hvState())
+	k.deliver()
 	if k.driver.state != wire.Ready {
 		k.startDriver(true)
 	}
