@@ -168,12 +168,12 @@ func word(v any) string {
 }
 
 // number writes whole numbers as such, and others with the digits that they
-// need.
+// need and no exponent, which not every program reads.
 func number(x float64) string {
 	if x == math.Trunc(x) && math.Abs(x) <= maxWhole {
 		return strconv.FormatInt(int64(x), 10)
 	}
-	return strconv.FormatFloat(x, 'g', -1, 64)
+	return strconv.FormatFloat(x, 'f', -1, 64)
 }
 
 // complete reports what a parameter of the file lacks or has too much of. It
