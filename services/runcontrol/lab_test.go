@@ -35,6 +35,7 @@ type lab struct {
 	has     map[string]bool // results, by uid
 	records map[int64]wire.Run
 	quiet   bool // the supply accepts and does not finish
+	volts   wire.Value
 
 	end func() // of run control
 }
@@ -66,6 +67,7 @@ func newLab(t *testing.T) *lab {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = c.Run(ctx) })
+	wg.Go(func() { l.measure(ctx) })
 	t.Cleanup(func() {
 		cancel()
 		wg.Wait()
@@ -158,7 +160,23 @@ func (l *lab) supply(m bus.Message) {
 	}
 	a.Phase = wire.Done
 	l.say(root.Ack("hv"), false, a)
-	l.say(root.Status("hv"), false, []wire.Channel{{Number: 0, VMon: wire.Known(c.Number), Time: time.Now(), Seq: 1}})
+	l.volts = wire.Known(c.Number)
+}
+
+// measure is the supply's status, until ctx ends.
+func (l *lab) measure(ctx context.Context) {
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			l.mu.Lock()
+			l.say(root.Status("hv"), false, []wire.Channel{{Number: 0, VMon: l.volts, Time: now, Seq: 1}})
+			l.mu.Unlock()
+		}
+	}
 }
 
 // sink keeps records.
