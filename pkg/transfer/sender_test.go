@@ -70,21 +70,21 @@ func TestParkedRunsAreAskedAbout(t *testing.T) {
 func TestParkedRunsAreAskedAboutWhenTheSinkIsBack(t *testing.T) {
 	for _, who := range []string{"sink", "connection"} {
 		t.Run(who, func(t *testing.T) {
-			broker := brokertest.New(t, mqttd.Options{})
+			url := brokertest.Start(t)
 			a, b := results(t, 1, 10), results(t, 2, 10)
-			s := newSink(t, broker.URL())
+			s := newSink(t, url)
 			s.start()
 			var c stores
 			p := usualPauses()
 			p.parked, p.parkedMost = time.Hour, time.Hour
-			sendPausing(t, broker.URL(), p, c.stored, a, b)
+			sender, _ := sendPausing(t, url, p, c.stored, a, b)
 			require.Eventually(t, s.has(b), patience, time.Millisecond)
 			s.store(a, false)
 			s.store(b, false)
 			if who == "sink" {
-				bustest.Listen(t, broker.URL(), "/x").Leave(wire.Root("").ServiceState("sink"), `{"state":"ready","boot":"b2"}`)
+				bustest.Listen(t, url, "/x").Leave(wire.Root("").ServiceState("sink"), `{"state":"ready","boot":"b2"}`)
 			} else {
-				broker.DropClients()
+				sender.Hold(time.Millisecond, "a test") // the sink's connection stands
 			}
 			require.Eventually(t, c.is(1, 1), patience, time.Millisecond)
 			require.Eventually(t, c.is(2, 1), patience, time.Millisecond)
@@ -142,16 +142,19 @@ func TestRunThatFailsLetsOthersPass(t *testing.T) {
 			url := brokertest.Start(t)
 			next, last := results(t, 2, 20*wire.ChunkSize), results(t, 3, 10)
 			s := newSink(t, url)
+			s.slow = time.Millisecond
 			s.start()
 			p := usualPauses()
-			p.failed = time.Hour
-			p.failedMost = time.Hour
+			p.failed, p.failedMost = time.Hour, time.Hour
 			sender, _ := sendPausing(t, url, p, nil, o, next, last)
 			require.Eventually(t, s.has(last), patience, time.Millisecond)
 			s.right(next)
 			s.right(last)
 			require.Eventually(t, func() bool { return strings.Contains(sender.Problem(), want) }, patience, time.Millisecond)
 			assert.Equal(t, 3, sender.Waiting())
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			assert.LessOrEqual(t, s.most, wire.ChunkWindow+1, "the window is one for all, and a manifest")
 		})
 	}
 }

@@ -28,6 +28,8 @@ const (
 	MaxFiles    = 1000
 	MaxName     = 255     // bytes
 	MaxManifest = 1 << 20 // bytes
+	MaxSize     = 1 << 40 // bytes of all files
+	MaxRun      = 1<<53 - 1
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -94,6 +96,9 @@ func CheckManifest(m *wire.Manifest) error {
 	if m.Run < 1 {
 		return errors.New("a manifest without the number of its run")
 	}
+	if m.Run > MaxRun {
+		return fmt.Errorf("the manifest of run %d: the highest number is %d, JSON cannot tell higher ones apart everywhere", m.Run, int64(MaxRun))
+	}
 	if m.UID == "" || len(m.UID) > wire.MaxID {
 		return fmt.Errorf("the manifest of run %d has no uid, or one that is too long", m.Run)
 	}
@@ -104,6 +109,7 @@ func CheckManifest(m *wire.Manifest) error {
 		return fmt.Errorf("the manifest of run %d has %d files, at most %d are taken", m.Run, len(m.Files), MaxFiles)
 	}
 	seen := make(map[string]bool, len(m.Files))
+	left := int64(MaxSize)
 	for _, f := range m.Files {
 		switch {
 		case CheckFileName(f.Name) != nil:
@@ -112,10 +118,13 @@ func CheckManifest(m *wire.Manifest) error {
 			return fmt.Errorf("run %d: file %q stands twice in the manifest", m.Run, f.Name)
 		case f.Size < 0:
 			return fmt.Errorf("run %d: file %q has %d bytes", m.Run, f.Name, f.Size)
+		case f.Size > left:
+			return fmt.Errorf("run %d: file %q has %d bytes: at most %d are taken of all files together", m.Run, f.Name, f.Size, int64(MaxSize))
 		case !isSum(f.SHA256):
 			return fmt.Errorf("run %d: file %q has no SHA-256 of 64 hexadecimal digits", m.Run, f.Name)
 		}
 		seen[f.Name] = true
+		left -= f.Size
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -290,20 +291,30 @@ func TestBreaks(t *testing.T) {
 			broker := brokertest.New(t, mqttd.Options{})
 			o := results(t, 42, 3*wire.ChunkSize/2, 60*wire.ChunkSize+9, 0)
 			s := newSink(t, broker.URL())
-			s.slow = time.Millisecond
+			var limit atomic.Int64 // chunks from it on are lost until the next break
+			limit.Store(18)
+			s.spoil = func(_ int, chunk int64, payload []byte) []byte {
+				if chunk >= limit.Load() {
+					return nil
+				}
+				return payload
+			}
 			s.start()
-			sender, stop := send(t, broker.URL(), o)
+			p := usualPauses()
+			p.answer = 300 * time.Millisecond // what one of them says first the other may not hear yet
+			sender, stop := sendPausing(t, broker.URL(), p, nil, o)
 			for i := range 3 {
 				mark := sender.Sent()
-				require.Eventually(t, func() bool { return sender.Sent() > mark+8*wire.ChunkSize || s.has(o)() }, patience, time.Millisecond)
+				require.Eventually(t, func() bool { return sender.Sent() > mark+8*wire.ChunkSize }, patience, time.Millisecond)
 				require.False(t, s.has(o)(), "there are %d breaks to come", 3-i)
+				limit.Add(18)
 				switch who {
 				case "sink":
 					s.stop()
 					s.start()
 				case "sender":
 					stop()
-					sender, stop = send(t, broker.URL(), o)
+					sender, stop = sendPausing(t, broker.URL(), p, nil, o)
 				case "broker":
 					broker.Stop()
 					broker.Start()
@@ -311,6 +322,7 @@ func TestBreaks(t *testing.T) {
 					broker.DropClients()
 				}
 			}
+			limit.Store(1000)
 			require.Eventually(t, s.has(o), patience, time.Millisecond)
 			s.right(o)
 		})
@@ -354,7 +366,16 @@ func TestCheckManifest(t *testing.T) {
 	m := good()
 	require.NoError(t, CheckManifest(&m))
 	for want, spoil := range map[string]func(*wire.Manifest){
-		"number":                    func(m *wire.Manifest) { m.Run = 0 },
+		"number":                                 func(m *wire.Manifest) { m.Run = 0 },
+		"the highest number is 9007199254740991": func(m *wire.Manifest) { m.Run = 1 << 53 },
+		"has 1099511627777 bytes":                func(m *wire.Manifest) { m.Files[0].Size = MaxSize + 1 },
+		"of all files together": func(m *wire.Manifest) {
+			for _, name := range []string{"b", "c"} {
+				f := m.Files[0]
+				f.Name, f.Size = name, MaxSize/2
+				m.Files = append(m.Files, f)
+			}
+		},
 		"uid":                       func(m *wire.Manifest) { m.UID = "" },
 		"only runs that have ended": func(m *wire.Manifest) { m.State = wire.RunRunning },
 		"at most 1000":              func(m *wire.Manifest) { m.Files = make([]wire.File, 1001) },
