@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -62,17 +63,6 @@ type Offered struct {
 	Manifest wire.Manifest `json:"manifest"`
 }
 
-// incoming is a run that is being received.
-type incoming struct {
-	Offered
-	dir   string
-	at    position // all before it is there
-	file  *writing // the file at at.file, if it is open
-	asked time.Time
-	mark  position // the hole that was asked for
-	all   bool
-}
-
 // NewReceiver makes a receiver; what a former one has left in Dir goes on.
 func NewReceiver(o ReceiverOptions) *Receiver {
 	r := &Receiver{
@@ -111,124 +101,82 @@ func Load(dir string) (o Offered, all bool, err error) {
 	return o, err == nil, nil
 }
 
-// Manifest takes what a device offers and answers with how far it has come.
-func (r *Receiver) Manifest(device string, payload []byte) {
+// Manifest is ManifestOf for a caller that does not know the run from the topic:
+// what cannot be read is not answered.
+func (r *Receiver) Manifest(device string, payload []byte) { r.ManifestOf(device, 0, payload) }
+
+// ManifestOf takes what a device offers of the run that its topic names, and
+// answers with how far it has come, or why it cannot be taken.
+func (r *Receiver) ManifestOf(device string, run int64, payload []byte) {
 	var m wire.Manifest
+	err := readManifest(run, payload, &m)
+	if err == nil {
+		err = r.accept(device, m)
+	}
+	if err == nil {
+		return
+	}
+	if run == 0 {
+		run = m.Run
+	}
+	r.o.Log.Error("results cannot be taken", "device", device, "run", run, "error", err)
+	if run < 1 {
+		return // there is nothing to be answered about
+	}
+	refusal := wire.Receipt{Run: run, Boot: r.o.Boot, State: wire.ResultsReceiving, Error: err.Error()}
+	if len(m.UID) <= wire.MaxID {
+		refusal.UID = m.UID
+	}
+	r.o.Receipt(device, refusal)
+}
+
+// readManifest reads and checks a manifest that came on the topic of a run.
+func readManifest(run int64, payload []byte, m *wire.Manifest) error {
 	if len(payload) > MaxManifest {
-		r.o.Log.Warn("a manifest that is too long", "device", device, "bytes", len(payload))
-		return
+		return fmt.Errorf("a manifest of %d bytes: at most %d are taken", len(payload), MaxManifest)
 	}
-	if err := json.Unmarshal(payload, &m); err != nil || m.Run < 1 {
-		r.o.Log.Warn("a manifest that cannot be read", "device", device, "error", err)
-		return
+	if err := json.Unmarshal(payload, m); err != nil {
+		return fmt.Errorf("a manifest that cannot be read: %w", err)
 	}
-	if err := CheckManifest(&m); err != nil {
-		r.refuse(device, &m, err)
-		return
+	if run != 0 && m.Run != run {
+		return fmt.Errorf("the manifest of run %d came on the topic of run %d", m.Run, run)
 	}
+	return CheckManifest(m)
+}
+
+// accept takes a manifest that is as it should be.
+func (r *Receiver) accept(device string, m wire.Manifest) error {
 	in, err := r.find(m.Run)
 	if err != nil {
-		r.refuse(device, &m, err)
-		return
+		return err
 	}
 	if in == nil {
 		if in, err = r.begin(device, m); err != nil {
-			r.refuse(device, &m, err)
-			return
+			return err
 		}
 		if in == nil {
 			r.o.Receipt(device, wire.Receipt{Run: m.Run, UID: m.UID, Boot: r.o.Boot, State: wire.ResultsStored})
-			return
+			return nil
 		}
 	}
 	if in.Manifest.UID != m.UID || in.Device != device {
-		r.refuse(device, &m, fmt.Errorf("run %d is there already, from %s with uid %s: a number was used twice", m.Run, in.Device, in.Manifest.UID))
-		return
+		return fmt.Errorf("run %d is there already, from %s with uid %s: a number was used twice", m.Run, in.Device, in.Manifest.UID)
+	}
+	if !slices.Equal(in.Manifest.Files, m.Files) {
+		if in.all {
+			return fmt.Errorf("run %d is received already, with other files than those of this manifest: what was received first is kept", m.Run)
+		}
+		if err := r.replace(in, m); err != nil {
+			return err
+		}
 	}
 	if !in.all {
 		in.asked = time.Time{}
 		if err := r.advance(in); err != nil {
-			r.refuse(device, &m, err)
-			return
+			return err
 		}
 	}
 	r.tell(in, true)
-}
-
-// refuse says why nothing goes on. The device asks again.
-func (r *Receiver) refuse(device string, m *wire.Manifest, err error) {
-	r.o.Log.Error("results cannot be taken", "device", device, "run", m.Run, "error", err)
-	r.o.Receipt(device, wire.Receipt{Run: m.Run, UID: m.UID, Boot: r.o.Boot, State: wire.ResultsReceiving, Error: err.Error()})
-}
-
-// find gives the run that is being received, after a restart from disk; nil if
-// there is none.
-func (r *Receiver) find(run int64) (*incoming, error) {
-	if in := r.open[run]; in != nil {
-		return in, nil
-	}
-	dir := r.Folder(run)
-	o, all, err := Load(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	in := &incoming{Offered: o, dir: dir, all: all}
-	if !all {
-		if in.at, err = resume(dir, o.Manifest.Files); err != nil {
-			return nil, err
-		}
-	} else {
-		in.at = position{file: len(o.Manifest.Files)}
-	}
-	r.open[run] = in
-	return in, nil
-}
-
-// begin makes the folder of a run; nil when the run is in the database.
-func (r *Receiver) begin(device string, m wire.Manifest) (*incoming, error) {
-	state, err := r.o.Known(m.Run, m.UID)
-	if err != nil {
-		return nil, err
-	}
-	if state == wire.ResultsStored {
-		return nil, nil
-	}
-	var size int64
-	for _, f := range m.Files {
-		size += f.Size
-	}
-	dir := r.Folder(m.Run)
-	if err := os.MkdirAll(filepath.Join(dir, "files"), 0o750); err != nil {
-		return nil, err
-	}
-	if err := r.room(size); err != nil {
-		return nil, err
-	}
-	in := &incoming{Offered: Offered{Device: device, Manifest: m}, dir: dir}
-	b, err := json.Marshal(in.Offered)
-	if err != nil {
-		return nil, err
-	}
-	if err := disk.WriteFile(filepath.Join(dir, "manifest.json"), b, 0o640); err != nil {
-		return nil, err
-	}
-	r.open[m.Run] = in
-	r.o.Log.Info("results are coming", "device", device, "run", m.Run, "files", len(m.Files), "bytes", size)
-	return in, nil
-}
-
-// room reports whether the disk has room for so many bytes.
-func (r *Receiver) room(size int64) error {
-	free, err := disk.Free(r.o.Dir)
-	if err != nil {
-		return fmt.Errorf("asking how much room there is: %w", err)
-	}
-	if free-size < r.o.Reserve {
-		return fmt.Errorf("no room on the disk: %d bytes are free, %d are to come and %d are kept free", free, size, r.o.Reserve)
-	}
 	return nil
 }
 
@@ -243,7 +191,7 @@ func (r *Receiver) Chunk(device string, run int64, file int, chunk int64, payloa
 	switch {
 	case in.all || p.before(in.at):
 		return // it was sent twice
-	case p != in.at:
+	case p != in.at || file >= len(in.Manifest.Files):
 		r.bad.Inc()
 		r.again(in)
 		return
@@ -271,68 +219,6 @@ func (r *Receiver) Chunk(device string, run int64, file int, chunk int64, payloa
 		return
 	}
 	r.tell(in, false)
-}
-
-// write appends the next chunk's data to its file.
-func (r *Receiver) write(in *incoming, data []byte) error {
-	f := in.Manifest.Files[in.at.file]
-	if want := min(wire.ChunkSize, f.Size-in.at.chunk*wire.ChunkSize); int64(len(data)) != want {
-		return fmt.Errorf("%w: %d bytes of data, not %d", errDamaged, len(data), want)
-	}
-	if in.file == nil {
-		w, err := openWriting(FilePath(in.dir, in.at.file), in.at.chunk*wire.ChunkSize)
-		if err != nil {
-			return err
-		}
-		in.file = w
-	}
-	return in.file.write(data)
-}
-
-// advance closes what is complete and goes on to the next file that needs a
-// chunk. A file whose sum is wrong begins anew.
-func (r *Receiver) advance(in *incoming) error {
-	files := in.Manifest.Files
-	for !in.all {
-		if in.at.file == len(files) {
-			if err := disk.WriteFile(filepath.Join(in.dir, "received"), nil, 0o640); err != nil {
-				return err
-			}
-			in.all = true
-			r.o.Log.Info("results are received", "device", in.Device, "run", in.Manifest.Run)
-			r.o.Received(in.Device, in.Manifest)
-			return nil
-		}
-		f := files[in.at.file]
-		if in.at.chunk < chunks(f.Size) {
-			return nil
-		}
-		if in.file == nil {
-			w, err := openWriting(FilePath(in.dir, in.at.file), f.Size)
-			if err != nil {
-				return err
-			}
-			in.file = w
-		}
-		sum, err := in.file.finish()
-		in.file = nil
-		if err != nil {
-			in.at = position{file: in.at.file}
-			return err
-		}
-		if sum != f.SHA256 {
-			in.at = position{file: in.at.file}
-			if err := os.Truncate(FilePath(in.dir, in.at.file), 0); err != nil {
-				return err
-			}
-			if f.Size == 0 {
-				return fmt.Errorf("file %s: an empty file cannot have the SHA-256 %s", f.Name, f.SHA256)
-			}
-			return fmt.Errorf("file %s: its SHA-256 is %s, not %s: it is taken anew", f.Name, sum, f.SHA256)
-		}
-		in.at = position{file: in.at.file + 1}
-	}
-	return nil
 }
 
 // tell sends a receipt.
@@ -385,16 +271,37 @@ func (r *Receiver) Forget(run int64) error {
 	return os.RemoveAll(r.Folder(run))
 }
 
+// Damaged takes a received run back of which a file was lost on the disk, or is
+// not what it was. That file and those behind it are removed, and the device is
+// asked for them.
+func (r *Receiver) Damaged(run int64, file int) error {
+	in, err := r.find(run)
+	switch {
+	case err != nil:
+		return err
+	case in == nil || !in.all:
+		return fmt.Errorf("run %d is not received: no file of it can be given back", run)
+	case file < 0 || file >= len(in.Manifest.Files):
+		return fmt.Errorf("run %d has no file %d", run, file)
+	}
+	r.o.Log.Warn("a result is damaged on the disk: it is taken anew", "run", run, "file", in.Manifest.Files[file].Name)
+	if err := os.Remove(filepath.Join(in.dir, "received")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	in.all = false
+	if err := disk.SyncDir(in.dir); err != nil {
+		return err
+	}
+	if err := in.cut(file); err != nil {
+		return err
+	}
+	r.tell(in, true)
+	return nil
+}
+
 // Close closes the files that are being written.
 func (r *Receiver) Close() {
 	for _, in := range r.open {
 		in.drop()
-	}
-}
-
-func (in *incoming) drop() {
-	if in.file != nil {
-		in.file.close()
-		in.file = nil
 	}
 }
