@@ -39,11 +39,12 @@ type sink struct {
 	wake    chan struct{}
 
 	mu      sync.Mutex
+	stuck   int64     // the run that the database did not answer for; of the storer
 	problem string    // with the database
 	since   time.Time // of the connection to the broker; zero while there is none
 
-	recordTime time.Duration // recordTime, but for tests
-	metrics    *metrics
+	limits  limits // usual, but for tests
+	metrics *metrics
 }
 
 // run is the sink until ctx ends.
@@ -75,10 +76,10 @@ func newSink(env *service.Env, cfg *config, db database) (*sink, error) {
 		env: env, cfg: cfg, db: db,
 		records: newMailbox(maxRecords), chunks: newMailbox(maxChunks),
 		calls: make(chan func()), wake: make(chan struct{}, 1),
-		recordTime: recordTime,
+		limits: usual,
 	}
 	var err error
-	if s.ledger, err = openLedger(env.DataDir); err != nil {
+	if s.ledger, err = openLedger(env.DataDir, env.Log); err != nil {
 		return nil, err
 	}
 	dir := filepath.Join(env.DataDir, "runs")
@@ -139,6 +140,13 @@ func (s *sink) run(ctx context.Context) error {
 	for _, n := range s.shelf.numbers() {
 		if k, _ := s.shelf.get(n); k.capsule == nil && k.record != nil {
 			if err := s.recorder.Begin(n); err != nil {
+				return err
+			}
+		}
+	}
+	for _, n := range s.recorder.Recorded() {
+		if _, ok := s.shelf.get(n); !ok { // it was taken off the shelf by hand, or just before a crash
+			if err := s.recorder.End(n); err != nil {
 				return err
 			}
 		}

@@ -44,12 +44,12 @@ type bench struct {
 	stop func()
 	seq  uint64
 
-	recordTime time.Duration
+	limits limits
 }
 
 func newBench(t *testing.T) *bench {
 	url := brokertest.New(t, mqttd.Options{AckWait: time.Second}).URL()
-	b := &bench{t: t, url: url, db: newFakeDB(), dir: t.TempDir(), recordTime: time.Minute}
+	b := &bench{t: t, url: url, db: newFakeDB(), dir: t.TempDir(), limits: usual}
 	b.Listener = bustest.Listen(t, url, "/service/#", "/ph2acf/#")
 	b.start()
 	t.Cleanup(func() { b.stop() })
@@ -68,7 +68,7 @@ func (b *bench) start() {
 	require.NoError(b.t, cfg.Validate())
 	s, err := newSink(env, cfg, b.db)
 	require.NoError(b.t, err)
-	s.recordTime = b.recordTime
+	s.limits = b.limits
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.run(ctx) }()
@@ -286,7 +286,7 @@ func TestDatabaseAwayAtTheEnd(t *testing.T) {
 	b.record(life(42, wholeLife...))
 	b.receipt(42, "the end is on the disk", func(r wire.RecordReceipt) bool { return r.State == wire.RunFinished })
 	b.Await(0, "the sink says what is wrong", func(m bus.Message) bool {
-		return m.Topic == root.ServiceState("calibration") && strings.Contains(string(m.Payload), "1 runs wait")
+		return m.Topic == root.ServiceState("calibration") && strings.Contains(string(m.Payload), "runs that wait on the disk: 1")
 	})
 	b.stop()
 	b.start()
@@ -355,7 +355,7 @@ func TestLateResults(t *testing.T) {
 	assert.Equal(t, wire.ResultsMissing, d.Outcome)
 	assert.Empty(t, d.Files)
 	b.stop()
-	b.recordTime = 0
+	b.limits.record = 0
 	b.start()
 	b.await("the driver is told", b.deliver(offer(t, 42, 1000)))
 	d = b.stored(42)
@@ -370,7 +370,7 @@ func TestLateResults(t *testing.T) {
 func TestRunWithoutRunControl(t *testing.T) {
 	b := newBench(t)
 	b.stop()
-	b.recordTime = 0
+	b.limits.record = 0
 	b.start()
 	b.await("the driver is told", b.deliver(offer(t, 3, 1000)))
 	d := b.stored(3)
@@ -424,11 +424,12 @@ func TestLostDisk(t *testing.T) {
 
 func TestUnreadableResultIsStoredAllTheSame(t *testing.T) {
 	d := runs.Run{Number: 1}
-	err := interpret(&d, runs.File{Name: "a.json", Read: wire.ReadJSON}, strings.NewReader(`{"a":`))
+	budget := 1000
+	err := interpret(&d, runs.File{Name: "a.json", Read: wire.ReadJSON}, strings.NewReader(`{"a":`), &budget)
 	require.Error(t, err)
 	assert.Empty(t, d.Results)
-	require.NoError(t, interpret(&d, runs.File{Name: "a.json", Read: wire.ReadJSON}, strings.NewReader(`{"a":1}`)))
-	require.NoError(t, interpret(&d, runs.File{Name: "a.csv", Read: wire.ReadCSV}, strings.NewReader("x\n1\n")))
+	require.NoError(t, interpret(&d, runs.File{Name: "a.json", Read: wire.ReadJSON}, strings.NewReader(`{"a":1}`), &budget))
+	require.NoError(t, interpret(&d, runs.File{Name: "a.csv", Read: wire.ReadCSV}, strings.NewReader("x\n1\n"), &budget))
 	assert.Contains(t, d.Results, "a")
 	assert.Contains(t, d.Results, "a_csv")
 }
@@ -456,7 +457,7 @@ func (failing) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 func TestLedgerOutlivesATornLine(t *testing.T) {
 	dir := t.TempDir()
-	l, err := openLedger(dir)
+	l, err := openLedger(dir, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	require.NoError(t, l.add(entry{Run: 5, UID: "u", Results: wire.ResultsNone}))
 	f, err := os.OpenFile(l.name, os.O_APPEND|os.O_WRONLY, 0)
@@ -464,13 +465,13 @@ func TestLedgerOutlivesATornLine(t *testing.T) {
 	_, err = f.WriteString(`{"run":6,`)
 	require.NoError(t, err)
 	require.NoError(t, f.Close())
-	l, err = openLedger(dir)
+	l, err = openLedger(dir, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	highest, known := l.kept()
 	assert.EqualValues(t, 5, highest)
 	assert.False(t, known)
 	require.NoError(t, l.add(entry{Run: 6, Known: true}))
-	l, err = openLedger(dir)
+	l, err = openLedger(dir, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	highest, known = l.kept()
 	assert.EqualValues(t, 6, highest)

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,7 +22,8 @@ const (
 	logLines = 1000    // half of them the first, half the last
 	logBytes = 1 << 20 // of all of them
 	logLine  = 2 << 10 // of one
-	jsonMax  = 4 << 20
+	jsonMax  = 4 << 20 // of one result
+	allMax   = 8 << 20 // of all results together
 )
 
 // document makes a run's document of what is known of it. What run control has
@@ -32,6 +34,9 @@ func (s *sink) document(k *kept, former runs.Run) runs.Run {
 	d.Number, d.UID = k.run, k.uid()
 	if m := k.offered; m != nil {
 		fromDriver(&d, m, k.device)
+		if !former.Start.IsZero() { // what the capsule and the archive have it by
+			d.Start, d.End = former.Start, former.End
+		}
 	}
 	if r := k.record; r != nil {
 		fromRecord(&d, r)
@@ -40,7 +45,7 @@ func (s *sink) document(k *kept, former runs.Run) runs.Run {
 		d.Duration = d.End.Sub(d.Start).Seconds()
 	}
 	d.Module, _ = d.Parameters["module"].(string)
-	if k.capsule != nil && (former.Capsule == nil || k.record != nil) {
+	if k.capsule != nil && former.Capsule == nil {
 		d.Capsule = k.capsule
 		d.Influx = &runs.Range{Bucket: s.cfg.Bucket, From: k.capsule.From, To: k.capsule.To}
 	}
@@ -76,7 +81,12 @@ func fromDriver(d *runs.Run, m *wire.Manifest, device string) {
 // fromRecord takes what run control has said. Of how the program ended the
 // driver knows more.
 func fromRecord(d *runs.Run, r *wire.Run) {
-	d.State, d.Error = r.State, r.Error
+	switch {
+	case wire.RunEnded(r.State) || !wire.RunEnded(d.State):
+		d.State, d.Error = r.State, r.Error
+	case d.Error == "": // run control is no more; what the driver says is true as far as it goes
+		d.Error = "run control has not said how it ended: it was " + r.State
+	}
 	d.Procedure, d.User, d.ID, d.Asked = r.Procedure, r.User, r.ID, r.Asked
 	if r.Device != "" {
 		d.Device = r.Device
@@ -84,7 +94,7 @@ func fromRecord(d *runs.Run, r *wire.Run) {
 	if d.Parameters == nil {
 		d.Parameters = r.Parameters
 	}
-	d.Start, d.End = or(r.Start, d.Start), or(r.End, d.End)
+	d.Start, d.End = or(d.Start, r.Start), or(d.End, r.End)
 	if d.Exit == nil {
 		d.Exit = r.Exit
 	}
@@ -96,8 +106,9 @@ func fromRecord(d *runs.Run, r *wire.Run) {
 	d.Outcome = r.Results
 }
 
-// interpret reads a result into the document.
-func interpret(d *runs.Run, f runs.File, r io.Reader) error {
+// interpret reads a result into the document, of which budget bytes are left for
+// results.
+func interpret(d *runs.Run, f runs.File, r io.Reader, budget *int) error {
 	var v any
 	var err error
 	switch f.Read {
@@ -105,6 +116,10 @@ func interpret(d *runs.Run, f runs.File, r io.Reader) error {
 		d.Log, d.LogCut, err = readLog(r)
 		return err
 	case wire.ReadJSON:
+		if f.Size > int64(min(jsonMax, *budget)) {
+			v = runs.TooLarge(f.Size)
+			break
+		}
 		v, err = readDocument(f.Size, r)
 	case wire.ReadCSV:
 		v, err = runs.Summary(r)
@@ -113,6 +128,11 @@ func interpret(d *runs.Run, f runs.File, r io.Reader) error {
 	}
 	if err != nil {
 		return err
+	}
+	if b, err := json.Marshal(v); err != nil || len(b) > *budget {
+		v = runs.TooLarge(f.Size)
+	} else {
+		*budget -= len(b)
 	}
 	if d.Results == nil {
 		d.Results = make(map[string]any)
@@ -124,9 +144,6 @@ func interpret(d *runs.Run, f runs.File, r io.Reader) error {
 // readDocument reads a JSON result. Of one that is too large for a document its
 // size is said.
 func readDocument(size int64, r io.Reader) (any, error) {
-	if size > jsonMax {
-		return runs.TooLarge(size), nil
-	}
 	b, err := io.ReadAll(r)
 	if err != nil {
 		return nil, err
@@ -142,11 +159,16 @@ func readDocument(size int64, r io.Reader) (any, error) {
 // where that is free.
 func resultName(taken map[string]any, name string) string {
 	plain := strings.NewReplacer(".", "_", "$", "_", "/", "_")
-	short := plain.Replace(strings.TrimSuffix(name, path.Ext(name)))
-	if _, ok := taken[short]; short != "" && !ok {
-		return short
+	key := plain.Replace(strings.TrimSuffix(name, path.Ext(name)))
+	if _, there := taken[key]; key == "" || there {
+		key = plain.Replace(name)
 	}
-	return plain.Replace(name)
+	for i, first := 2, key; ; i++ {
+		if _, there := taken[key]; !there {
+			return key
+		}
+		key = fmt.Sprintf("%s_%d", first, i)
+	}
 }
 
 // readLog reads the driver's log file: time, stream and text of each line with

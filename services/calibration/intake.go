@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"trackerdcs/pkg/bus"
@@ -33,7 +34,8 @@ func (s *sink) piece(m bus.Message) {
 		return
 	}
 	if levels, ok := s.cfg.Root.Cut(m.Topic); ok && len(levels) == 4 && levels[1] == wire.KindResults {
-		s.receiver.Manifest(levels[0], m.Payload)
+		run, _ := strconv.ParseInt(levels[2], 10, 64) // for an answer, should the manifest not say it
+		s.receiver.ManifestOf(levels[0], run, m.Payload)
 	}
 }
 
@@ -47,7 +49,7 @@ func (s *sink) known(run int64, uid string) (string, error) {
 			return wire.ResultsStored, nil
 		}
 	}
-	if k, ok := s.shelf.get(run); ok && k.uid() != uid {
+	if k, ok := s.shelf.get(run); ok && k.uid() != "" && k.uid() != uid {
 		return "", fmt.Errorf("run %d is there already with uid %s: a number was used twice", run, k.uid())
 	}
 	return "", nil
@@ -63,6 +65,9 @@ func (s *sink) receipt(device string, r wire.Receipt) {
 	s.data.Send(m, nil)
 	if r.Again == wire.Yes {
 		s.offered(r.Run)
+	}
+	if r.State == wire.ResultsReceiving && r.Error == "" {
+		s.shelf.touch(r.Run)
 	}
 }
 
@@ -93,7 +98,7 @@ func (s *sink) heard(run int64) {
 // received takes note of a run of which all results are on the disk.
 func (s *sink) received(device string, m wire.Manifest) {
 	s.shelf.change(m.Run, func(k *kept) {
-		k.offered, k.device, k.whole, k.received = &m, device, true, time.Now()
+		k.offered, k.device, k.whole, k.moved = &m, device, true, time.Now()
 	})
 	s.heard(m.Run)
 	s.sayResults(m.Run)
@@ -104,20 +109,23 @@ func (s *sink) received(device string, m wire.Manifest) {
 // its folder and tells its device. When results have turned up after all since
 // the run was stored without them, it stays.
 func (s *sink) forget(ctx context.Context, run int64, withResults bool) error {
-	done := make(chan error, 1)
-	f := func() {
+	return s.ask(ctx, func() error {
 		if k, _ := s.shelf.get(run); k.offered != nil && !withResults {
-			done <- nil
-			return
+			return nil
 		}
 		err := s.receiver.Forget(run)
 		if err == nil {
 			s.shelf.forget(run)
 		}
-		done <- err
-	}
+		return err
+	})
+}
+
+// ask has the intake goroutine do something with the receiver.
+func (s *sink) ask(ctx context.Context, f func() error) error {
+	done := make(chan error, 1)
 	select {
-	case s.calls <- f:
+	case s.calls <- func() { done <- f() }:
 		return <-done
 	case <-ctx.Done():
 		return ctx.Err()

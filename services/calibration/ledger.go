@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -31,10 +32,14 @@ type entry struct {
 	UID     string `json:"uid,omitempty"`
 	Results string `json:"results,omitempty"` // wire.ResultsStored, ResultsNone, ResultsMissing; empty: only the number was heard
 	Known   bool   `json:"known,omitempty"`
+
+	// Silent is a run that was stored without the end of run control's record,
+	// which is taken when it comes after all.
+	Silent bool `json:"silent,omitempty"`
 }
 
 // openLedger reads the ledger. A last line that is torn is cut off.
-func openLedger(dir string) (*ledger, error) {
+func openLedger(dir string, log *slog.Logger) (*ledger, error) {
 	l := &ledger{name: filepath.Join(dir, "ledger.jsonl"), stored: make(map[int64]entry)}
 	b, err := os.ReadFile(l.name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -45,12 +50,13 @@ func openLedger(dir string) (*ledger, error) {
 	}
 	whole := 0
 	for line := range splitLines(b) {
+		whole += len(line) + 1
 		var e entry
 		if err := json.Unmarshal(line, &e); err != nil {
-			return nil, fmt.Errorf("%s: a line that cannot be read: %w: mend it or remove it, the database has what is in it", l.name, err)
+			log.Error("a line of the ledger cannot be read; the database has what is in it", "file", l.name, "line", wire.Echo(string(line)), "error", err)
+			continue
 		}
 		l.take(e)
-		whole += len(line) + 1
 	}
 	if whole < len(b) {
 		return l, os.Truncate(l.name, int64(whole))
@@ -91,7 +97,13 @@ func (l *ledger) add(e entry) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(append(b, '\n'))
+	info, err := f.Stat()
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if _, err = f.Write(append(b, '\n')); err != nil {
+		err = errors.Join(err, f.Truncate(info.Size())) // half a line would spoil the next one
+	}
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("writing %s: %w", l.name, err)
 	}
@@ -135,5 +147,6 @@ func (l *ledger) find(run int64) (entry, bool) {
 	return e, ok
 }
 
-// whole reports whether nothing is to come of a run any more.
-func (e entry) whole() bool { return e.Results != wire.ResultsMissing }
+// whole reports whether the run's results are in the database. Where there were
+// none, or they were given up, a driver may have some all the same.
+func (e entry) whole() bool { return e.Results == wire.ResultsStored }

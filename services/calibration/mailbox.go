@@ -6,8 +6,10 @@ import (
 	"trackerdcs/pkg/bus"
 )
 
-// Bounds of what waits for a goroutine, in bytes of payloads.
+// Bounds of what waits for a goroutine, in bytes.
 const (
+	messageCost = 256 // of a message besides its payload
+
 	maxRecords = 4 << 20
 	maxChunks  = 16 << 20 // several devices' windows
 )
@@ -29,11 +31,12 @@ func newMailbox(limit int) *mailbox { return &mailbox{limit: limit, ready: make(
 func (b *mailbox) put(m bus.Message) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.bytes+len(m.Payload) > b.limit {
+	cost := messageCost + len(m.Payload)
+	if b.bytes+cost > b.limit {
 		return false
 	}
 	b.list = append(b.list, m)
-	b.bytes += len(m.Payload)
+	b.bytes += cost
 	select {
 	case b.ready <- struct{}{}:
 	default:

@@ -25,10 +25,10 @@ func (s *sink) takeRecords(ctx context.Context) error {
 				continue
 			}
 			if err := s.record(&r); err != nil {
-				// Not acknowledged: run control says it again, and the broker too.
+				// Run control says it again. Were it not acknowledged, some of them would
+				// stop all that comes over this connection.
 				s.env.Log.Error("a record of a run cannot be kept", "run", r.Run, "error", err)
 				s.sayRecord(wire.RecordReceipt{Run: r.Run, UID: r.UID, Error: err.Error()})
-				continue
 			}
 			m.Ack()
 		}
@@ -47,11 +47,13 @@ func (s *sink) record(r *wire.Run) error {
 			s.sayRecord(wire.RecordReceipt{Run: r.Run, UID: r.UID, Error: twice(r.Run, e.UID)})
 			return nil
 		}
-		s.sayRecord(wire.RecordReceipt{Run: r.Run, UID: r.UID, State: r.State, Results: e.Results})
-		return nil
+		if !e.Silent || !wire.RunEnded(r.State) {
+			s.sayRecord(wire.RecordReceipt{Run: r.Run, UID: r.UID, State: r.State, Results: e.Results})
+			return nil
+		}
 	}
 	k, ok := s.shelf.get(r.Run)
-	if ok && k.uid() != r.UID {
+	if ok && k.uid() != "" && k.uid() != r.UID {
 		s.sayRecord(wire.RecordReceipt{Run: r.Run, UID: r.UID, Error: twice(r.Run, k.uid())})
 		return nil
 	}

@@ -37,10 +37,11 @@ type kept struct {
 	whole   bool          // all results are on the disk
 	capsule *runs.Capsule // nil as long as it is not made
 
-	shown    string    // the state that the document in the database has, said by this process
-	ended    time.Time // when it was first seen that it has ended
-	received time.Time // when the last of the results came
-	looked   bool      // the database was asked whether it has the run
+	shown  string    // the state that the document in the database has, said by this process
+	ended  time.Time // when it was first seen that it has ended
+	heard  time.Time // when run control spoke of it last, or the sink was started
+	moved  time.Time // when something of its results came last, or the sink was started
+	looked bool      // the database was asked whether it has the run
 }
 
 // openShelf reads what a former process has left.
@@ -62,6 +63,13 @@ func openShelf(dir string) (*shelf, error) {
 		if err := k.load(s.folder(run)); err != nil {
 			return nil, fmt.Errorf("what is kept of run %d in %s cannot be read: %w: move the folder away, its driver and run control say it again", run, s.folder(run), err)
 		}
+		if k.record == nil && k.offered == nil {
+			// It was made and nothing came into it.
+			if err := os.RemoveAll(s.folder(run)); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		s.runs[run] = k
 	}
 	return s, nil
@@ -80,6 +88,7 @@ func (k *kept) load(dir string) error {
 	if k.record, err = readJSON[wire.Run](filepath.Join(dir, "record.json")); err != nil {
 		return err
 	}
+	k.heard, k.moved = time.Now(), time.Now()
 	k.capsule, err = readJSON[runs.Capsule](filepath.Join(dir, "capsule.json"))
 	return err
 }
@@ -135,6 +144,15 @@ func (s *shelf) change(run int64, f func(*kept)) {
 	f(k)
 }
 
+// touch takes note that something of a run's results has come.
+func (s *shelf) touch(run int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k := s.runs[run]; k != nil {
+		k.moved = time.Now()
+	}
+}
+
 // keepRecord brings a record to the disk.
 func (s *shelf) keepRecord(r *wire.Run) error {
 	dir := s.folder(r.Run)
@@ -151,7 +169,7 @@ func (s *shelf) keepRecord(r *wire.Run) error {
 	if err := disk.SyncDir(s.dir); err != nil {
 		return err
 	}
-	s.change(r.Run, func(k *kept) { k.record = r })
+	s.change(r.Run, func(k *kept) { k.record, k.heard = r, time.Now() })
 	return nil
 }
 
@@ -198,18 +216,25 @@ func (k *kept) results() string {
 }
 
 // window is the time of the run; not ok as long as its end is not known. What
-// never ran has the time in which it was configured.
+// never ran has the time in which it was configured. Of the driver's clock and
+// run control's the driver's is taken, it is nearer.
 func (k *kept) window() (from, to time.Time, ok bool) {
-	if k.record != nil {
-		from, to = k.record.Start, k.record.End
-	}
 	if k.offered != nil {
-		from, to = or(from, k.offered.Start), or(to, k.offered.End)
+		from, to = k.offered.Start, k.offered.End // of one clock
+	}
+	if k.record != nil {
+		from, to = or(from, k.record.Start), or(to, k.record.End)
 	}
 	if r := k.record; r != nil && wire.RunEnded(r.State) {
 		from, to = or(from, r.Asked), or(to, r.Since)
 	}
-	return from, to, !from.IsZero() && !to.IsZero() && !to.Before(from)
+	if from.IsZero() || to.IsZero() {
+		return from, to, false
+	}
+	if to.Before(from) { // clocks differ
+		to = from
+	}
+	return from, to, true
 }
 
 func or(a, b time.Time) time.Time {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"trackerdcs/pkg/runs"
@@ -18,9 +20,17 @@ const (
 	look       = time.Second      // at runs that wait for something
 	firstRetry = time.Second      // after the database has failed
 	lastRetry  = 15 * time.Second // and at last
-	recordTime = time.Minute      // for run control's record of a run that a driver offers
 	askTime    = 20 * time.Second // for the database to say what it has
 )
+
+// limits are for how long the sink waits for others.
+type limits struct {
+	record time.Duration // for run control's record of a run that a driver offers
+	end    time.Duration // for the end of a record whose results are all here
+	giveUp time.Duration // for results that run control has given up and of which some came
+}
+
+var usual = limits{record: time.Minute, end: time.Hour, giveUp: 10 * time.Minute}
 
 // database is what the storer needs of MongoDB; pkg/runs has it.
 type database interface {
@@ -112,7 +122,7 @@ func (s *sink) tellProblem(err error) {
 	if err != nil {
 		problem = err.Error()
 		if n := len(s.shelf.numbers()); n > 0 {
-			problem += fmt.Sprintf("; %d runs wait on the disk", n)
+			problem += fmt.Sprintf("; runs that wait on the disk: %d", n)
 		}
 	}
 	s.mu.Lock()
@@ -129,13 +139,16 @@ func (s *sink) tellProblem(err error) {
 // database's; what is wrong with one run alone is logged and tried again.
 func (s *sink) storeAll(ctx context.Context) error {
 	var first error
-	for _, n := range s.shelf.numbers() {
+	for _, n := range s.inTurn() {
 		err := s.storeOne(ctx, n)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, runs.ErrNoAnswer) || errors.Is(err, runs.ErrDenied):
-			return err // it is so for the others too
+			// Most likely it is so for the others too; but should it be this run that
+			// the database takes too long over, they come first the next time.
+			s.stuck = n
+			return err
 		case err != nil:
 			s.env.Log.Error("a run cannot be stored", "run", n, "error", err)
 			if first == nil {
@@ -146,6 +159,13 @@ func (s *sink) storeAll(ctx context.Context) error {
 	return first
 }
 
+// inTurn are the runs in order, those behind the one that was stuck first.
+func (s *sink) inTurn() []int64 {
+	list := s.shelf.numbers()
+	i, _ := slices.BinarySearch(list, s.stuck+1)
+	return slices.Concat(list[i:], list[:i])
+}
+
 // storeOne takes one run as far as it can be taken now: its record as long as it
 // lives, and all of it at its end.
 func (s *sink) storeOne(ctx context.Context, run int64) error {
@@ -153,31 +173,37 @@ func (s *sink) storeOne(ctx context.Context, run int64) error {
 	if !ok {
 		return nil
 	}
-	if k.record == nil && k.whole && time.Since(k.received) < s.recordTime {
-		return nil // run control is about to say it
-	}
-	if k.record == nil && !k.whole {
-		return nil
+	e, stored := s.ledger.find(run)
+	silent := stored && e.Silent && k.record != nil && wire.RunEnded(k.record.State)
+	if k.record == nil && (!k.whole || time.Since(k.moved) < s.limits.record) || stored && !k.whole && !silent {
+		return nil // run control is about to say it, or the rest is about to come
 	}
 	former, done, err := s.former(ctx, &k)
 	if err != nil || done {
 		return err
 	}
-	if !k.complete() {
+	if !silent && !s.complete(&k) {
 		return s.show(ctx, &k)
 	}
 	doc := s.document(&k, former)
-	for i := range doc.Files {
-		if err := s.storeFile(ctx, &k, i, &doc); err != nil {
-			return err
+	if k.whole {
+		budget := allMax
+		for i := range doc.Files {
+			if err := s.storeFile(ctx, &k, i, &doc, &budget); err != nil {
+				return s.mend(ctx, run, i, err)
+			}
 		}
 	}
 	doc.Outcome = k.outcome()
+	if !k.whole && former.Outcome != "" {
+		doc.Outcome = former.Outcome
+	}
 	doc.Stored = time.Now().UTC().Truncate(time.Millisecond)
 	if err := s.db.Put(ctx, doc); err != nil {
 		return fmt.Errorf("writing the document: %w", err)
 	}
-	if err := s.ledger.add(entry{Run: run, UID: doc.UID, Results: doc.Outcome}); err != nil {
+	said := k.record != nil && wire.RunEnded(k.record.State) || stored && !e.Silent
+	if err := s.ledger.add(entry{Run: run, UID: doc.UID, Results: doc.Outcome, Silent: !said}); err != nil {
 		return err
 	}
 	s.env.Log.Info("run is stored", "run", run, "state", doc.State, "files", len(doc.Files), "results", doc.Outcome)
@@ -199,7 +225,7 @@ func (s *sink) storeOne(ctx context.Context, run int64) error {
 // this sink has lost its disk, or when results turn up late. It is done when all
 // is there.
 func (s *sink) former(ctx context.Context, k *kept) (doc runs.Run, done bool, err error) {
-	if k.looked && k.record != nil {
+	if _, stored := s.ledger.find(k.run); k.looked && k.record != nil && !stored {
 		return doc, false, nil
 	}
 	doc, err = s.db.Get(ctx, k.run)
@@ -210,7 +236,7 @@ func (s *sink) former(ctx context.Context, k *kept) (doc runs.Run, done bool, er
 		return doc, false, fmt.Errorf("asking what is there of it: %w", err)
 	case doc.UID != k.uid():
 		return doc, false, fmt.Errorf("%w: the database has a run %d with uid %s", runs.ErrConflict, k.run, doc.UID)
-	case !doc.Stored.IsZero() && doc.Outcome != wire.ResultsMissing:
+	case !doc.Stored.IsZero() && (doc.Outcome == wire.ResultsStored || k.offered == nil) && !s.amends(k):
 		if err := s.ledger.add(entry{Run: k.run, UID: doc.UID, Results: doc.Outcome}); err != nil {
 			return doc, false, err
 		}
@@ -218,6 +244,13 @@ func (s *sink) former(ctx context.Context, k *kept) (doc runs.Run, done bool, er
 	}
 	s.shelf.change(k.run, func(k *kept) { k.looked = true })
 	return doc, false, err
+}
+
+// amends reports whether a run is on the shelf for its record alone, which came
+// after it had been stored.
+func (s *sink) amends(k *kept) bool {
+	e, ok := s.ledger.find(k.run)
+	return ok && e.Silent && k.record != nil
 }
 
 // show writes what is known of a run that is not complete, when its state has
@@ -243,7 +276,7 @@ func (s *sink) show(ctx context.Context, k *kept) error {
 }
 
 // complete reports whether all that is to come of a run has come.
-func (k *kept) complete() bool {
+func (s *sink) complete(k *kept) bool {
 	if k.capsule == nil {
 		return false
 	}
@@ -251,9 +284,13 @@ func (k *kept) complete() bool {
 		return k.whole
 	}
 	if !wire.RunEnded(k.record.State) {
-		return false
+		return k.whole && time.Since(k.heard) >= s.limits.end && time.Since(k.moved) >= s.limits.end // run control is no more
 	}
-	return k.whole || k.offered == nil && (k.record.Results == wire.ResultsNone || k.record.Results == wire.ResultsMissing)
+	if k.whole {
+		return true
+	}
+	none := k.record.Results == wire.ResultsNone || k.record.Results == wire.ResultsMissing
+	return none && (k.offered == nil || time.Since(k.moved) >= s.limits.giveUp && time.Since(k.heard) >= s.limits.giveUp)
 }
 
 // outcome is what the document says of the results.
@@ -270,7 +307,7 @@ func (k *kept) outcome() string {
 // storeFile writes file i of a run to GridFS, and reads into the document what
 // the procedure says. A file that cannot be read as it should is stored all the
 // same, and the document says why.
-func (s *sink) storeFile(ctx context.Context, k *kept, i int, doc *runs.Run) error {
+func (s *sink) storeFile(ctx context.Context, k *kept, i int, doc *runs.Run, budget *int) error {
 	name := transfer.FilePath(s.shelf.folder(k.run), i)
 	f, err := os.Open(name)
 	if err != nil {
@@ -285,11 +322,21 @@ func (s *sink) storeFile(ctx context.Context, k *kept, i int, doc *runs.Run) err
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	if err := interpret(doc, *file, f); err != nil {
+	if err := interpret(doc, *file, f, budget); err != nil {
 		file.Error = err.Error()
 		s.env.Log.Warn("a result cannot be read as the procedure says", "run", k.run, "file", file.Name, "read", file.Read, "error", err)
 	}
 	return nil
+}
+
+// mend has a file sent again that is not on the disk as it was received.
+func (s *sink) mend(ctx context.Context, run int64, i int, err error) error {
+	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, runs.ErrDamaged) {
+		return err
+	}
+	s.shelf.change(run, func(k *kept) { k.whole = false })
+	s.env.Log.Error("a result is damaged on the disk and is asked for again", "run", run, "file", i, "error", err)
+	return s.ask(ctx, func() error { return s.receiver.Damaged(run, i) })
 }
 
 // encapsulate makes the capsule of a run that has ended, once all devices have
@@ -299,8 +346,13 @@ func (s *sink) encapsulate(ctx context.Context, run int64) error {
 	if !ok || k.capsule != nil {
 		return nil
 	}
-	if k.record == nil && (!k.whole || time.Since(k.received) < s.recordTime) || k.record != nil && !wire.RunEnded(k.record.State) {
+	switch silent := k.record == nil || !wire.RunEnded(k.record.State); {
+	case !silent:
+	case !k.whole, k.record == nil && time.Since(k.moved) < s.limits.record, k.record != nil && time.Since(k.heard) < s.limits.end:
 		return nil
+	}
+	if _, stored := s.ledger.find(run); stored && k.record != nil && !k.whole {
+		return nil // its record alone is to be stored
 	}
 	from, to, ok := k.window()
 	if !ok {
