@@ -168,12 +168,15 @@ func word(v any) string {
 }
 
 // number writes whole numbers as such, and others with the digits that they
-// need and no exponent, which not every program reads.
+// need, without an exponent as far as one can, which not every program reads.
 func number(x float64) string {
 	if x == math.Trunc(x) && math.Abs(x) <= maxWhole {
 		return strconv.FormatInt(int64(x), 10)
 	}
-	return strconv.FormatFloat(x, 'f', -1, 64)
+	if s := strconv.FormatFloat(x, 'f', -1, 64); len(s) <= 32 {
+		return s
+	}
+	return strconv.FormatFloat(x, 'g', -1, 64)
 }
 
 // complete reports what a parameter of the file lacks or has too much of. It
