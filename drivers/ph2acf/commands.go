@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"trackerdcs/drivers/ph2acf/keep"
 	"trackerdcs/pkg/bus"
 	"trackerdcs/pkg/ids"
 	"trackerdcs/pkg/wire"
@@ -175,8 +176,33 @@ func (d *driver) abort(t *task) {
 		d.reject(t, refuse(wire.BadValue, "the program of run %d has ended already, its results are being collected", t.cmd.Run))
 		return
 	}
+	a := keep.Abort{Ack: d.ack(t, wire.Accepted, wire.OK, "")}
+	if !t.unnamed {
+		a.Content = hex.EncodeToString(t.content[:])
+	}
+	d.last.Aborts = append(d.last.Aborts, a)
+	d.last.Reason, d.last.Who = d.x.why()
+	d.save(d.last) // a disk that does not take it must not keep the program running
 	d.aborts = append(d.aborts, t)
-	d.say(t, d.ack(t, wire.Accepted, wire.OK, ""))
+	d.say(t, a.Ack)
+}
+
+// answerAborts answers the aborts of a run whose driver was killed before it
+// could do that.
+func (d *driver) answerAborts(r *keep.Record) {
+	if len(r.Aborts) == 0 {
+		return
+	}
+	for _, a := range r.Aborts {
+		a.Ack.Time, a.Ack.Boot, a.Ack.Phase = d.ackTimes.Next(time.Now()), d.env.Boot, wire.Done
+		var content ids.Content
+		if n, err := hex.Decode(content[:], []byte(a.Content)); err == nil && n == len(content) {
+			d.known.Note(time.Now(), a.Ack.ID, content, a.Ack)
+		}
+		d.answer(a.Ack)
+	}
+	r.Aborts = nil
+	d.save(r)
 }
 
 // by names who has sent a command, and why.

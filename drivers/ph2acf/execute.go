@@ -13,7 +13,6 @@ import (
 	"trackerdcs/drivers/ph2acf/keep"
 	"trackerdcs/drivers/ph2acf/output"
 	"trackerdcs/drivers/ph2acf/warden"
-	"trackerdcs/pkg/wire"
 )
 
 const (
@@ -66,11 +65,10 @@ type ended struct {
 
 // collected is what a run has left.
 type collected struct {
-	run      int64
-	manifest wire.Manifest
-	missing  []string // files that it has to leave
-	err      error
-	last     bool // of those of an earlier start
+	run     int64
+	results keep.Results
+	err     error
+	last    bool // of those of an earlier start
 }
 
 // execute begins a run that was accepted.
@@ -106,6 +104,13 @@ func (x *execution) stop(reason, who string) bool {
 	return true
 }
 
+// why is why it is stopped, and who asked for that.
+func (x *execution) why() (reason, who string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.reason, x.who
+}
+
 // leave stops the program, or what is done with its files.
 func (x *execution) leave() {
 	if !x.stop(stopLeaving, "") {
@@ -130,8 +135,9 @@ func (x *execution) run(ctx context.Context, err error) {
 	if e.reason == stopLeaving {
 		return // the files are collected at the next start
 	}
-	m, missing, err := x.d.store.Collect(ctx, &x.record)
-	x.d.post(collected{run: x.record.Report.Run, manifest: m, missing: missing, err: err})
+	x.record.LogError = logError(e.log)
+	results, err := x.d.store.Collect(ctx, &x.record)
+	x.d.post(collected{run: x.record.Report.Run, results: results, err: err})
 }
 
 // execute executes the program until nothing of it is left.

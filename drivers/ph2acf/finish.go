@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"trackerdcs/drivers/ph2acf/keep"
+	"trackerdcs/drivers/ph2acf/procedure"
 	"trackerdcs/drivers/ph2acf/warden"
 	"trackerdcs/pkg/transfer"
 	"trackerdcs/pkg/wire"
@@ -27,7 +29,7 @@ func (d *driver) ended(ev ended) {
 	case ev.err != nil && !errors.Is(ev.err, warden.ErrWarden):
 		r.Ending.Error = ev.err.Error()
 	}
-	if ev.log != nil {
+	if r.LogError = logError(ev.log); ev.log != nil {
 		d.env.Log.Error("the log is not whole", "run", r.Report.Run, "error", ev.log)
 	}
 	r.Usage, r.Ending.Usage = ev.ending.Usage, nil
@@ -35,7 +37,7 @@ func (d *driver) ended(ev ended) {
 	for _, t := range d.aborts {
 		d.say(t, d.ack(t, wire.Done, wire.OK, ""))
 	}
-	d.aborts = nil
+	d.aborts, r.Aborts = nil, nil
 	if ev.reason == stopLeaving {
 		d.conclude(r, nil)
 		d.finish()
@@ -44,8 +46,9 @@ func (d *driver) ended(ev ended) {
 	d.save(r)
 }
 
-// collected takes the files of a run, and says what became of it.
-func (d *driver) collected(ev collected) {
+// collected takes the files of a run, and says what became of it; but where that
+// depends on files that could not be looked for, not before they were.
+func (d *driver) collected(ctx context.Context, ev collected) {
 	if ev.last {
 		d.recovering = 0
 	}
@@ -61,20 +64,15 @@ func (d *driver) collected(ev collected) {
 		}
 		return
 	case ev.err != nil:
-		d.env.Log.Error("collecting results", "run", ev.run, "error", ev.err)
-	}
-	if !wire.RunEnded(r.Report.State) {
-		d.conclude(r, ev.missing)
-	}
-	if ev.err == nil {
-		ev.manifest.Report, ev.manifest.Versions = r.Report, r.Versions
-		if err := d.store.SaveManifest(ev.manifest); err != nil {
-			d.env.Log.Error("results", "error", err)
-		} else {
-			r.Collected = true
-			d.save(r)
-			d.offer(r)
+		if !wire.RunEnded(r.Report.State) && d.settled(r) {
+			d.conclude(r, nil)
 		}
+		d.put(ev.run, toCollect, ev.err, func() { d.collect(ctx, r) })
+	default:
+		if !wire.RunEnded(r.Report.State) {
+			d.conclude(r, ev.results.Missing)
+		}
+		d.keepResults(r, ev.results)
 	}
 	switch {
 	case current:
@@ -85,10 +83,31 @@ func (d *driver) collected(ev collected) {
 	}
 }
 
+// collect collects the files of a run once more.
+func (d *driver) collect(ctx context.Context, r *keep.Record) {
+	kept := *r
+	go func() { // ends with the files, or with loop
+		results, err := d.store.Collect(ctx, &kept)
+		d.post(collected{run: kept.Report.Run, results: results, err: err})
+	}()
+}
+
+// keepResults writes down what a run has left, and offers it.
+func (d *driver) keepResults(r *keep.Record, results keep.Results) {
+	results.Manifest.Report, results.Manifest.Versions = r.Report, r.Versions
+	if err := d.store.SaveManifest(results.Manifest); err != nil {
+		d.put(r.Report.Run, toCollect, err, func() { d.keepResults(r, results) })
+		return
+	}
+	r.Collected, r.Only = true, results.Only
+	d.save(r)
+	d.offer(r)
+}
+
 // finish ends the execution of the last run.
 func (d *driver) finish() {
 	d.x = nil
-	d.Set(wire.Ready, d.complaint())
+	d.complain()
 	d.report()
 	d.status()
 }
@@ -144,9 +163,23 @@ func outcome(r *keep.Record, limit time.Duration, missing []string) (state, phas
 	case e.Exit == nil || *e.Exit != 0:
 		return failed("the program ended with exit code %d", exitCode(e))
 	case len(missing) > 0:
-		return failed("the program ended well, but left no %s, which it has to", strings.Join(missing, " and no "))
+		return failed("the program ended well, but %s", strings.Join(missing, " and "))
 	}
 	return wire.RunFinished, wire.Done, wire.OK, ""
+}
+
+// settled reports whether it is known what became of a run without looking for
+// its files.
+func (d *driver) settled(r *keep.Record) bool {
+	state, _, _, _ := outcome(r, d.limitOf(r), nil)
+	return state != wire.RunFinished || !slices.ContainsFunc(r.Files, func(f procedure.File) bool { return f.Required })
+}
+
+func logError(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 func exitCode(e *warden.Ending) int {
@@ -161,24 +194,30 @@ func (d *driver) sweep(r *keep.Record) {
 	seen := d.store.LastSeen(r)
 	killed := warden.Sweep(r.Report.UID)
 	d.env.Log.Warn("a run was under way when the driver was killed", "run", r.Report.Run, "last_seen", seen, "processes_killed", killed)
-	r.Reason, r.Ending, r.Report.End = keep.Died, &warden.Ending{Time: seen}, seen
+	r.Ending, r.Report.End = &warden.Ending{Time: seen}, seen
+	if r.Reason == "" { // else it was being ended already
+		r.Reason = keep.Died
+	}
 }
 
-// save writes a record down. A disk that does not take it is said, and the
-// driver goes on: what is not written down is found out at the next start.
+// save writes a record down. When the disk does not take it the driver goes on
+// and tries again.
 func (d *driver) save(r *keep.Record) {
 	if err := d.store.Save(r); err != nil {
-		d.env.Log.Error("keeping a run", "error", err)
+		d.put(r.Report.Run, toSave, err, func() { d.save(r) })
+		return
 	}
+	d.done(r.Report.Run, toSave)
 }
 
 // offer hands the results of a run to the sender.
 func (d *driver) offer(r *keep.Record) {
 	m, err := d.store.Manifest(r.Report.Run)
 	if err != nil {
-		d.env.Log.Error("results", "run", r.Report.Run, "error", err)
+		d.put(r.Report.Run, toCollect, err, func() { d.offer(r) })
 		return
 	}
+	d.done(r.Report.Run, toCollect)
 	kept := *r
 	d.sender.Offer(transfer.Offer{Manifest: m, Open: func(i int) (transfer.File, error) {
 		if i < 0 || i >= len(m.Files) {
@@ -194,14 +233,25 @@ func (d *driver) stored(ev stored) {
 	if r == nil || r.Report.UID != ev.uid {
 		return
 	}
-	if err := d.store.Forget(r); err != nil {
-		d.env.Log.Error("a stored run", "error", err)
-		return
-	}
-	d.env.Log.Info("results are stored", "run", ev.run)
 	r.Stored = true
+	d.env.Log.Info("results are stored", "run", ev.run)
+	if r.Only {
+		d.env.Log.Warn("its folder stays: it has files that are not among the results, see left in the manifest", "run", ev.run, "folder", d.store.Folder(ev.run))
+	}
+	d.forget(r)
 	if r != d.last {
 		delete(d.records, ev.run)
 	}
 	d.status()
+}
+
+// forget removes a run that the sink has.
+func (d *driver) forget(r *keep.Record) {
+	run := r.Report.Run
+	d.done(run, toSave) // it is saved now, or never again
+	if err := d.store.Forget(r); err != nil {
+		d.put(run, toForget, err, func() { d.forget(r) })
+		return
+	}
+	d.done(run, toForget)
 }

@@ -33,7 +33,7 @@ func run(ctx context.Context, env *service.Env, cfg *config) error {
 	if err != nil {
 		return fmt.Errorf("DCS_PROCEDURES: %w", err)
 	}
-	store, records, err := keep.Open(env.DataDir)
+	store, records, err := keep.Open(env.DataDir, env.Log)
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func run(ctx context.Context, env *service.Env, cfg *config) error {
 	}
 	d := &driver{
 		Device: dev, env: env, cfg: cfg, procedures: procedures, store: store,
-		programs: lookUp(procedures), commands: newMailbox(), known: ids.New(), records: make(map[int64]*keep.Record),
+		programs: lookUp(procedures), commands: newMailbox(), known: ids.New(), records: make(map[int64]*keep.Record), retries: make(map[chore]*retry),
 		events: make(chan any), gone: make(chan struct{}), connected: make(chan struct{}, 1),
 	}
 	d.meter(env.Metrics)
@@ -87,6 +87,7 @@ type driver struct {
 	x          *execution             // nil while nothing is under way
 	recovering int64                  // a run of an earlier start whose files are being collected, or 0
 	aborts     []*task                // of the run under way
+	retries    map[chore]*retry
 	known      *ids.Book
 	made       int // ids made up
 	ackTimes   wire.Stamper
@@ -124,10 +125,8 @@ func (d *driver) post(ev any) {
 
 func (d *driver) loop(ctx context.Context, records []*keep.Record) error {
 	d.describe()
-	if err := d.recover(ctx, records); err != nil {
-		return err
-	}
-	d.Set(wire.Ready, d.complaint())
+	d.recover(ctx, records)
+	d.complain()
 	d.status()
 	period := time.NewTicker(d.cfg.Period)
 	defer period.Stop()
@@ -136,19 +135,20 @@ func (d *driver) loop(ctx context.Context, records []*keep.Record) error {
 	for {
 		select {
 		case <-ctx.Done():
-			d.leave()
+			d.leave(ctx)
 			return nil
 		case <-d.commands.wake:
 			if m, ok := d.commands.take(); ok {
 				d.command(ctx, m)
 			}
 		case ev := <-d.events:
-			d.event(ev)
+			d.event(ctx, ev)
 		case <-d.connected:
 			d.report()
 		case <-tick.C:
 			d.follow(false)
-		case <-period.C:
+		case now := <-period.C:
+			d.tryAgain(now)
 			d.status()
 		}
 	}
@@ -156,7 +156,7 @@ func (d *driver) loop(ctx context.Context, records []*keep.Record) error {
 
 // leave ends the run under way, if any, and waits for that as long as its
 // program may take and a little more. What comes later is found at the next start.
-func (d *driver) leave() {
+func (d *driver) leave(ctx context.Context) {
 	if d.x == nil {
 		return
 	}
@@ -167,8 +167,9 @@ func (d *driver) leave() {
 	for d.x != nil {
 		select {
 		case ev := <-d.events:
-			d.event(ev)
+			d.event(ctx, ev)
 		case <-timeout.C:
+			d.x.cancel() // of the collecting, if it has come to that
 			d.env.Log.Warn("the program is not gone yet: its warden is still at it", "run", d.last.Report.Run)
 			return
 		}
@@ -176,7 +177,7 @@ func (d *driver) leave() {
 }
 
 // event takes what a goroutine tells.
-func (d *driver) event(ev any) {
+func (d *driver) event(ctx context.Context, ev any) {
 	switch ev := ev.(type) {
 	case began:
 		d.last.Report.Start, d.last.Versions = ev.time, ev.versions
@@ -185,7 +186,7 @@ func (d *driver) event(ev any) {
 	case ended:
 		d.ended(ev)
 	case collected:
-		d.collected(ev)
+		d.collected(ctx, ev)
 	case stored:
 		d.stored(ev)
 	}
@@ -193,22 +194,21 @@ func (d *driver) event(ev any) {
 
 // recover takes up what an earlier start has left: a run that was under way is
 // interrupted, and what is not stored is offered.
-func (d *driver) recover(ctx context.Context, records []*keep.Record) error {
+func (d *driver) recover(ctx context.Context, records []*keep.Record) {
 	var uncollected []keep.Record
 	for i, r := range records {
 		if r.Stored && i < len(records)-1 {
-			if err := d.store.Forget(r); err != nil {
-				return err
-			}
+			d.forget(r)
 			continue
 		}
 		d.records[r.Report.Run], d.last = r, r
 		if r.Report.State == wire.RunRunning && r.Ending == nil {
 			d.sweep(r)
 		}
-		if r.Report.State == wire.RunRunning && r.Reason == keep.Died {
+		if r.Report.State == wire.RunRunning && d.settled(r) {
 			d.conclude(r, nil)
 		}
+		d.answerAborts(r)
 		switch {
 		case r.Stored:
 		case !r.Collected:
@@ -222,13 +222,12 @@ func (d *driver) recover(ctx context.Context, records []*keep.Record) error {
 		go func() { // ends with the last of them, or with loop
 			for i := range uncollected {
 				r := &uncollected[i]
-				m, missing, err := d.store.Collect(ctx, r)
-				d.post(collected{run: r.Report.Run, manifest: m, missing: missing, err: err, last: i == len(uncollected)-1})
+				results, err := d.store.Collect(ctx, r)
+				d.post(collected{run: r.Report.Run, results: results, err: err, last: i == len(uncollected)-1})
 			}
 		}()
 	}
 	d.report()
-	return nil
 }
 
 // lookUp finds the programs: a plain name beside our own, then in PATH. What is
@@ -241,8 +240,14 @@ func lookUp(procedures procedure.Procedures) map[string]string {
 	return found
 }
 
-// complaint says what cannot be executed as things are.
+// complain says that the driver is ready, and what is wrong all the same.
+func (d *driver) complain() { d.Set(wire.Ready, d.complaint()) }
+
+// complaint says what cannot be kept or executed as things are.
 func (d *driver) complaint() string {
+	if trouble := d.trouble(); trouble != "" {
+		return trouble
+	}
 	for _, name := range d.procedures.Names() {
 		if _, err := d.programOf(d.procedures[name]); err != nil {
 			return fmt.Sprintf("procedure %s: %v", name, err)

@@ -41,9 +41,7 @@ func (d *driver) start(ctx context.Context, now time.Time, t *task) {
 	}
 	if before != nil && before.Stored { // it was kept as the last one
 		delete(d.records, before.Report.Run)
-		if err := d.store.Forget(before); err != nil {
-			d.env.Log.Warn("a stored run", "error", err)
-		}
+		d.forget(before)
 	}
 	d.records[r.Report.Run], d.last = r, r
 	d.say(t, r.Ack)
@@ -88,6 +86,9 @@ func (d *driver) prepare(now time.Time, t *task) (*keep.Record, *refusal) {
 		return nil, refuse(wire.Busy, "run %d is under way since %s", d.last.Report.Run, d.last.Report.Time.Format(time.RFC3339))
 	case d.recovering != 0:
 		return nil, refuse(wire.Busy, "the results of run %d, which was interrupted, are being collected: try again in a moment", d.recovering)
+	}
+	if run, err := d.uncollected(); err != nil {
+		return nil, refuse(wire.Busy, "the results of run %d cannot be kept: %v. It is tried again, and no run is started before", run, err)
 	}
 	if r.Program, err = d.programOf(p); err == nil {
 		err = d.ready(p, r)

@@ -55,7 +55,7 @@ func (d *driver) status() {
 // waiting is how many runs that have ended are not stored yet.
 func (d *driver) waiting() (n int) {
 	for _, r := range d.records {
-		if !r.Stored && wire.RunEnded(r.Report.State) {
+		if !r.Stored && (wire.RunEnded(r.Report.State) || d.x == nil || r != d.last) {
 			n++
 		}
 	}

@@ -2,17 +2,14 @@ package keep
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
-	"syscall"
+	"strconv"
+	"strings"
 	"time"
 
 	"trackerdcs/drivers/ph2acf/procedure"
@@ -21,12 +18,23 @@ import (
 	"trackerdcs/pkg/wire"
 )
 
+// Bounds of a manifest, which a sink takes up to transfer.MaxManifest; the rest
+// of that is for what else stands in it.
 const (
-	maxLeft = 100 // reasons in a manifest
-
-	// clockGrain is how far the times of files are behind the clock.
-	clockGrain = 20 * time.Millisecond
+	maxLeft   = 100       // reasons
+	maxReason = 300       // bytes of one
+	maxListed = 512 << 10 // bytes of all entries of files
 )
+
+// clockGrain is how far the times of files are behind the clock.
+const clockGrain = 20 * time.Millisecond
+
+// Results are what a run has left.
+type Results struct {
+	Manifest wire.Manifest
+	Missing  []string // what the run lacks of the files that it has to leave, as in "left no x"
+	Only     bool     // files that are not in the manifest are only here
+}
 
 // collector finds the files of a run.
 type collector struct {
@@ -36,24 +44,30 @@ type collector struct {
 	into  string    // where copies go, in a shared directory; else empty
 	seen  map[string]bool
 	files []wire.File
+	bytes int // of the entries of files
 	left  []string
-	more  int // reasons that found no room in left
+	more  int  // reasons that found no room in left
+	only  bool // see Results
 }
 
 // Collect sums up the files of a run that has ended; those in a directory that
 // it shares with others are copied, so that the next run cannot overwrite them.
-// Missing are the globs of required files of which there is none.
-func (s *Store) Collect(ctx context.Context, r *Record) (m wire.Manifest, missing []string, err error) {
+// A file that cannot be taken for what it is, is left out. An error is one of
+// the disk, and no last word: it is to be tried again.
+func (s *Store) Collect(ctx context.Context, r *Record) (results Results, err error) {
 	c := &collector{ctx: ctx, seen: map[string]bool{LogName: true}}
 	if r.Shared {
 		c.since, c.into = r.Report.Start.Add(-clockGrain), s.base(r)
-		if err := os.RemoveAll(c.into); err != nil { // of an attempt that was cut off
-			return m, nil, fmt.Errorf("making room for copies: %w", err)
+		if err := s.remove(c.into); err != nil { // of an attempt that was cut off
+			return results, fmt.Errorf("making room for copies: %w", err)
 		}
 	}
 	switch c.root, err = os.OpenRoot(r.Directory); {
+	case err != nil && !ownFault(err):
+		return results, fmt.Errorf("opening the directory of run %d: %w", r.Report.Run, err)
 	case err != nil && len(r.Files) > 0:
 		c.leave("the directory: %v", err)
+		c.only = !errors.Is(err, fs.ErrNotExist)
 	case err == nil && r.Shared && r.Report.Start.IsZero(): // nothing in it can be this run's
 		_ = c.root.Close()
 		c.root = nil
@@ -61,27 +75,25 @@ func (s *Store) Collect(ctx context.Context, r *Record) (m wire.Manifest, missin
 		defer func() { _ = c.root.Close() }() // it was only read
 	}
 	for _, f := range r.Files {
-		found := false
+		lack := "left no " + procedure.WithRun(f.Glob, r.Report.Run) + ", which it has to"
 		if c.root != nil {
-			if found, err = c.glob(f, r.Report.Run); err != nil {
-				return m, nil, err
+			if lack, err = c.glob(f, r.Report.Run); err != nil {
+				return results, fmt.Errorf("collecting the files of run %d: %w", r.Report.Run, err)
 			}
 		}
-		if f.Required && !found {
-			missing = append(missing, procedure.WithRun(f.Glob, r.Report.Run))
+		if f.Required && lack != "" {
+			results.Missing = append(results.Missing, lack)
 		}
 	}
-	if log, err := s.sumLog(ctx, r.Report.Run); err == nil {
-		c.files = append(c.files, log)
-	} else if ctx.Err() != nil {
-		return m, nil, ctx.Err()
-	} else {
-		c.leave("%s: %v", LogName, err)
+	if err := c.log(s, r); err != nil {
+		return results, fmt.Errorf("collecting the log of run %d: %w", r.Report.Run, err)
 	}
 	if c.more > 0 {
 		c.left = append(c.left, fmt.Sprintf("… and %d more", c.more))
 	}
-	return wire.Manifest{Report: r.Report, Program: r.Program, Arguments: r.Arguments, Versions: r.Versions, Files: c.files, Left: c.left}, missing, nil
+	results.Only = c.only && !r.Shared // in a shared directory nothing is removed
+	results.Manifest = wire.Manifest{Report: r.Report, Program: r.Program, Arguments: r.Arguments, Versions: r.Versions, Files: c.files, Left: c.left}
+	return results, nil
 }
 
 // SaveManifest writes a manifest down.
@@ -96,27 +108,63 @@ func (s *Store) SaveManifest(m wire.Manifest) error {
 	return nil
 }
 
-func (c *collector) leave(format string, args ...any) {
+// leave says why something is not in the manifest. What is said is bounded.
+func (c *collector) leave(format string, args ...any) (reason string) {
+	reason = fmt.Sprintf(format, args...)
+	if len(reason) > maxReason {
+		reason = strings.ToValidUTF8(reason[:maxReason], "") + "…"
+	}
 	if len(c.left) == maxLeft {
 		c.more++
-		return
+	} else {
+		c.left = append(c.left, reason)
 	}
-	c.left = append(c.left, fmt.Sprintf(format, args...))
+	return reason
 }
 
-// glob takes the files that fit, and reports whether there are any, those
-// included that an earlier glob has taken. The error is the context's.
-func (c *collector) glob(f procedure.File, run int64) (found bool, err error) {
-	names, err := fs.Glob(c.root.FS(), procedure.WithRun(f.Glob, run))
-	if err != nil {
-		c.leave("%s: %v", f.Glob, err)
-		return false, nil
+// isFile reports whether a name is that of a file in the directory, or of a link
+// to one there.
+func (c *collector) isFile(name string) bool {
+	info, err := c.root.Lstat(name)
+	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		info, err = c.root.Stat(name)
+		return err == nil && info.Mode().IsRegular()
+	}
+	return err != nil || info.Mode().IsRegular() // what cannot be looked at can be one
+}
+
+// glob takes the files that fit, those apart that an earlier glob has taken. It
+// says what is lacking: that there is none, or the first that was left out; the
+// error is the context's or the disk's.
+func (c *collector) glob(f procedure.File, run int64) (lack string, err error) {
+	pattern := procedure.WithRun(f.Glob, run)
+	found := false
+	leave := func(name string, why any) {
+		c.only = c.only || c.isFile(name)
+		reason := c.leave("%s: %v", name, why)
+		if lack == "" {
+			lack = "of what it has to leave one file cannot be taken: " + reason
+		}
+	}
+	look := &looking{FS: c.root.FS()}
+	names, err := fs.Glob(look, pattern)
+	switch {
+	case err != nil:
+		leave(f.Glob, err)
+	case look.err != nil && !ownFault(look.err):
+		return "", look.err
+	case look.err != nil:
+		leave(f.Glob, look.err)
 	}
 	for _, name := range names {
 		if c.seen[name] {
-			found = found || c.taken(name)
-			if name == LogName {
-				c.leave("%s: the name is taken by what the program printed", name)
+			switch {
+			case c.taken(name):
+				found = true
+			case name == LogName:
+				leave(name, "the name is taken by what the program printed")
+			case lack == "":
+				lack = "of what it has to leave " + name + " could not be taken"
 			}
 			continue
 		}
@@ -126,112 +174,68 @@ func (c *collector) glob(f procedure.File, run int64) (found bool, err error) {
 		}
 		c.seen[name] = true
 		switch {
+		case err != nil && !ownFault(err):
+			return "", err
 		case err != nil:
-			c.leave("%s: %v", name, err)
+			leave(name, err)
 			continue
 		case !info.Mode().IsRegular():
-			c.leave("%s: it is no regular file", name)
+			leave(name, errIrregular)
 			continue
 		case transfer.CheckFileName(name) != nil:
-			c.leave("%q: %v", wire.Echo(name), transfer.CheckFileName(name))
+			leave(strconv.Quote(wire.Echo(name)), transfer.CheckFileName(name))
 			continue
-		case len(c.files) >= transfer.MaxFiles-1: // and the log
-			c.leave("%s: there are %d files already, and no more are taken", name, len(c.files))
+		case len(c.files) >= transfer.MaxFiles-1 || c.bytes >= maxListed: // and the log
+			leave(name, fmt.Sprintf("there are %d files already, and no more are taken", len(c.files)))
 			continue
 		}
 		size, sum, err := c.take(name)
 		switch {
 		case c.ctx.Err() != nil:
-			return found, c.ctx.Err()
+			return "", c.ctx.Err()
+		case err != nil && !ownFault(err):
+			return "", fmt.Errorf("%s: %w", name, err)
 		case err != nil:
-			c.leave("%s: %v", name, err)
+			leave(name, err)
 		default:
 			found = true
-			c.files = append(c.files, wire.File{Name: name, Size: size, SHA256: sum, Read: f.Read})
+			c.add(wire.File{Name: name, Size: size, SHA256: sum, Read: f.Read})
 		}
 	}
-	return found, nil
+	if !found && lack == "" {
+		lack = "left no " + pattern + ", which it has to"
+	}
+	return lack, nil
+}
+
+func (c *collector) add(f wire.File) {
+	c.files = append(c.files, f)
+	c.bytes += len(wire.Encode(f)) + 1 // the comma
 }
 
 func (c *collector) taken(name string) bool {
 	return slices.ContainsFunc(c.files, func(f wire.File) bool { return f.Name == name })
 }
 
-// take sums up a file, and copies it if that is needed.
-func (c *collector) take(name string) (int64, string, error) {
-	in, err := c.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // not waiting for the other end of a pipe
-	if err != nil {
-		return 0, "", err
+// log takes what the program has printed.
+func (c *collector) log(s *Store, r *Record) error {
+	if r.LogError != "" {
+		c.leave("%s: it is not whole: %s", LogName, r.LogError)
 	}
-	defer in.Close()
-	if c.into == "" {
-		size, sum, err := sumUp(c.ctx, in, io.Discard)
-		if err == nil {
-			err = in.Sync() // the program has perhaps not done that
-		}
-		return size, sum, err
+	f, err := s.sumLog(c.ctx, r.Report.Run)
+	switch {
+	case err == nil:
+		c.add(f)
+		return nil
+	case c.ctx.Err() != nil:
+		return c.ctx.Err()
+	case !ownFault(err):
+		return err
+	case errors.Is(err, fs.ErrNotExist): // it could not be made
+		c.leave("%s: %v", LogName, err)
+	default:
+		c.only = true
+		c.leave("%s: %v", LogName, err)
 	}
-	to := filepath.Join(c.into, filepath.FromSlash(name))
-	if err := os.MkdirAll(filepath.Dir(to), 0o750); err != nil {
-		return 0, "", err
-	}
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
-	if err != nil {
-		return 0, "", err
-	}
-	size, sum, err := sumUp(c.ctx, in, out)
-	if err = errors.Join(err, out.Sync(), out.Close()); err != nil {
-		_ = os.Remove(to)
-	}
-	return size, sum, err
-}
-
-// sumUp reads a file once. One that changes meanwhile is an error.
-func sumUp(ctx context.Context, in *os.File, out io.Writer) (int64, string, error) {
-	before, err := in.Stat()
-	if err != nil {
-		return 0, "", err
-	}
-	if !before.Mode().IsRegular() {
-		return 0, "", errors.New("it is no regular file")
-	}
-	h := sha256.New()
-	all := io.LimitReader(&during{ctx, in}, before.Size()+1) // one that grows has no end
-	n, err := io.CopyBuffer(io.MultiWriter(h, writerOnly{out}), all, make([]byte, 256<<10))
-	if err != nil {
-		return 0, "", err
-	}
-	after, err := in.Stat()
-	if err != nil {
-		return 0, "", err
-	}
-	if n != before.Size() || n != after.Size() || !before.ModTime().Equal(after.ModTime()) {
-		return 0, "", fmt.Errorf("it changed while it was read (%d, %d and %d bytes): something still writes to it", before.Size(), n, after.Size())
-	}
-	return n, hex.EncodeToString(h.Sum(nil)), nil
-}
-
-type writerOnly struct{ io.Writer }
-
-// during reads as long as the context lives.
-type during struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (d *during) Read(b []byte) (int, error) {
-	if err := d.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return d.r.Read(b)
-}
-
-func (s *Store) sumLog(ctx context.Context, run int64) (wire.File, error) {
-	f, err := os.Open(s.Log(run))
-	if err != nil {
-		return wire.File{}, err
-	}
-	defer f.Close()
-	size, sum, err := sumUp(ctx, f, io.Discard)
-	return wire.File{Name: LogName, Size: size, SHA256: sum, Read: wire.ReadLog}, err
+	return nil
 }

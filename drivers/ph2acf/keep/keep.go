@@ -10,7 +10,8 @@
 //	runs/<n>/manifest.json      what is offered to the sink
 //
 // The folder of a run goes when the sink has it, but for the last run's
-// run.json: a start that comes again is answered from it.
+// run.json: a start that comes again is answered from it; and all of it stays
+// when there are files of the run that the sink has not got.
 package keep
 
 import (
@@ -18,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -48,12 +50,21 @@ type Record struct {
 	Files       []procedure.File  `json:"files"`     // what it is to leave
 	Versions    map[string]string `json:"versions"`
 	Usage       *warden.Usage     `json:"usage,omitempty"`
-	Reason      string            `json:"reason,omitempty"` // why the driver ended it
-	Who         string            `json:"who,omitempty"`    // asked for that
-	Ending      *warden.Ending    `json:"ending,omitempty"` // how the program ended
+	Reason      string            `json:"reason,omitempty"`    // why the driver ended it
+	Who         string            `json:"who,omitempty"`       // asked for that
+	Ending      *warden.Ending    `json:"ending,omitempty"`    // how the program ended
+	Aborts      []Abort           `json:"aborts,omitempty"`    // that wait for its end
+	LogError    string            `json:"log_error,omitempty"` // why the log is not whole
 	LastErr     string            `json:"last_err,omitempty"`
-	Collected   bool              `json:"collected"` // the manifest is there
-	Stored      bool              `json:"stored"`    // the sink has it: nothing else is here
+	Collected   bool              `json:"collected"`      // the manifest is there
+	Only        bool              `json:"only,omitempty"` // files that the manifest does not have are only here: they stay
+	Stored      bool              `json:"stored"`         // the sink has it: nothing else is here
+}
+
+// Abort is one that was accepted.
+type Abort struct {
+	Ack     wire.Ack `json:"ack"`               // the latest
+	Content string   `json:"content,omitempty"` // see pkg/ids; empty for one without an id
 }
 
 // Why a driver ended a program, or did not see its end.
@@ -71,8 +82,9 @@ type Store struct {
 	highest int64
 }
 
-// Open reads what is there: the records in order of number.
-func Open(dir string) (*Store, []*Record, error) {
+// Open reads what is there: the records in order of number. The log is told what
+// it cannot remove.
+func Open(dir string, log *slog.Logger) (*Store, []*Record, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, nil, err
@@ -91,7 +103,7 @@ func Open(dir string) (*Store, []*Record, error) {
 			return nil, nil, fmt.Errorf("%s holds %q and not the number of the last run: write it there (run control knows it), or remove the file", s.highestFile(), wire.Echo(string(b)))
 		}
 	}
-	records, err := s.load()
+	records, err := s.load(log)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -104,8 +116,8 @@ func Open(dir string) (*Store, []*Record, error) {
 }
 
 // load reads the records. A folder without one is that of a run that was not
-// accepted any more: nothing of it was started.
-func (s *Store) load() (records []*Record, err error) {
+// accepted any more, so that nothing of it was started, or that is stored.
+func (s *Store) load(log *slog.Logger) (records []*Record, err error) {
 	entries, err := os.ReadDir(filepath.Join(s.dir, "runs"))
 	if err != nil {
 		return nil, fmt.Errorf("reading the folder of runs: %w", err)
@@ -115,11 +127,11 @@ func (s *Store) load() (records []*Record, err error) {
 		if err != nil || run < 1 || !e.IsDir() {
 			continue
 		}
-		file := filepath.Join(s.Folder(run), "run.json")
+		file := s.record(run)
 		b, err := os.ReadFile(file)
 		if errors.Is(err, fs.ErrNotExist) {
-			if err := os.RemoveAll(s.Folder(run)); err != nil {
-				return nil, fmt.Errorf("removing a run that was not begun: %w", err)
+			if err := s.remove(s.Folder(run)); err != nil {
+				log.Error("removing what is left of a run that was not begun, or is stored", "run", run, "error", err)
 			}
 			continue
 		}
@@ -163,6 +175,8 @@ func (s *Store) Work(run int64) string { return filepath.Join(s.Folder(run), "wo
 // Log is the file with what its program has printed.
 func (s *Store) Log(run int64) string { return filepath.Join(s.Folder(run), LogName) }
 
+func (s *Store) record(run int64) string { return filepath.Join(s.Folder(run), "run.json") }
+
 func (s *Store) manifest(run int64) string { return filepath.Join(s.Folder(run), "manifest.json") }
 
 // base is where the files of a run are, that its manifest names.
@@ -177,7 +191,10 @@ func (s *Store) base(r *Record) string {
 // without an error all of that is on the disk.
 func (s *Store) Begin(r *Record) error {
 	run := r.Report.Run
-	err := os.MkdirAll(s.Folder(run), 0o750)
+	err := s.remove(s.Folder(run)) // what could not be removed before is not this run's
+	if err == nil {
+		err = os.MkdirAll(s.Folder(run), 0o750)
+	}
 	if err == nil && !r.Shared {
 		err = os.MkdirAll(s.Work(run), 0o750)
 	}
@@ -196,7 +213,7 @@ func (s *Store) Begin(r *Record) error {
 // Abandon removes a run whose Begin has failed.
 func (s *Store) Abandon(run int64) {
 	if s.highest < run {
-		_ = os.RemoveAll(s.Folder(run)) // else the next start of the driver finds it interrupted
+		_ = s.remove(s.Folder(run)) // else the next start of the driver finds it interrupted
 	}
 }
 
@@ -204,7 +221,7 @@ func (s *Store) Abandon(run int64) {
 func (s *Store) Save(r *Record) error {
 	b, err := json.MarshalIndent(r, "", "  ")
 	if err == nil {
-		err = disk.WriteFile(filepath.Join(s.Folder(r.Report.Run), "run.json"), append(b, '\n'), 0o600)
+		err = disk.WriteFile(s.record(r.Report.Run), append(b, '\n'), 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("writing down run %d: %w", r.Report.Run, err)
@@ -243,25 +260,4 @@ func (s *Store) OpenFile(r *Record, name string) (*os.File, error) {
 		return os.Open(s.Log(r.Report.Run))
 	}
 	return os.OpenInRoot(s.base(r), filepath.FromSlash(name))
-}
-
-// Forget removes a run that the sink has. Of the last one its record stays.
-func (s *Store) Forget(r *Record) error {
-	run := r.Report.Run
-	if run < s.highest {
-		if err := os.RemoveAll(s.Folder(run)); err != nil {
-			return fmt.Errorf("removing run %d, which is stored: %w", run, err)
-		}
-		return nil
-	}
-	r.Stored = true
-	if err := s.Save(r); err != nil {
-		return err
-	}
-	for _, name := range []string{"work", "files", LogName, "manifest.json"} {
-		if err := os.RemoveAll(filepath.Join(s.Folder(run), name)); err != nil {
-			return fmt.Errorf("removing %s of run %d, which is stored: %w", name, run, err)
-		}
-	}
-	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,7 +24,7 @@ import (
 
 func open(t *testing.T, dir string) (*Store, []*Record) {
 	t.Helper()
-	s, records, err := Open(dir)
+	s, records, err := Open(dir, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	return s, records
 }
@@ -68,7 +69,7 @@ func TestNumbersAreKept(t *testing.T) {
 	assert.EqualValues(t, 10, s.Highest())
 
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "highest"), []byte("x"), 0o600))
-	_, _, err := Open(dir)
+	_, _, err := Open(dir, slog.New(slog.DiscardHandler))
 	assert.ErrorContains(t, err, `holds "x" and not the number of the last run`)
 }
 
@@ -98,7 +99,7 @@ func TestHalfDone(t *testing.T) {
 	assert.NoDirExists(t, s.Folder(5))
 	begin(t, s, 6)
 	write(t, s.Folder(6), "run.json", "{")
-	_, _, err := Open(dir)
+	_, _, err := Open(dir, slog.New(slog.DiscardHandler))
 	assert.ErrorContains(t, err, "its results are beside it; move the folder away")
 }
 
@@ -122,27 +123,29 @@ func TestCollect(t *testing.T) {
 	require.NoError(t, os.Symlink(secret, filepath.Join(work, "out.csv")))
 	require.NoError(t, os.Symlink("a.csv", filepath.Join(work, "in.csv")))
 	require.NoError(t, syscall.Mkfifo(filepath.Join(work, "pipe"), 0o600))
-	m, missing, err := s.Collect(t.Context(), r)
+	got, err := s.Collect(t.Context(), r)
+	m := got.Manifest
 	require.NoError(t, err)
-	assert.Equal(t, []string{"summary.json", "a.csv", "b.csv", "empty.csv", "in.csv", "sub/x/raw", "log.txt"}, names(m))
-	assert.Equal(t, []string{"missing_1"}, missing)
+	assert.Equal(t, []string{"summary.json", "a.csv", "b.csv", "empty.csv", "in.csv", "sub/x/raw", "log.txt"}, names(got.Manifest))
+	assert.Equal(t, []string{"left no missing_1, which it has to"}, got.Missing)
+	assert.True(t, got.Only, "the log of the program's own, and the file with the odd name")
 	sum := sha256.Sum256([]byte("a"))
-	assert.Equal(t, wire.File{Name: "a.csv", Size: 1, SHA256: hex.EncodeToString(sum[:]), Read: wire.ReadCSV}, m.Files[1])
-	assert.Equal(t, wire.ReadLog, m.Files[6].Read)
-	left := strings.Join(m.Left, "|")
+	assert.Equal(t, wire.File{Name: "a.csv", Size: 1, SHA256: hex.EncodeToString(sum[:]), Read: wire.ReadCSV}, got.Manifest.Files[1])
+	assert.Equal(t, wire.ReadLog, got.Manifest.Files[6].Read)
+	left := strings.Join(got.Manifest.Left, "|")
 	assert.Contains(t, left, "out.csv: ")
 	assert.Contains(t, left, "pipe: it is no regular file")
 	assert.Contains(t, left, "log.txt: the name is taken by what the program printed")
 	assert.Contains(t, left, `"odd\nname"`)
-	assert.Len(t, m.Left, 4)
+	assert.Len(t, got.Manifest.Left, 4)
 	m.State = wire.RunFinished
 	require.NoError(t, transfer.CheckManifest(&m))
 
 	require.NoError(t, s.SaveManifest(m))
 	kept, err := s.Manifest(1)
 	require.NoError(t, err)
-	assert.Equal(t, m.Files, kept.Files)
-	for _, f := range m.Files {
+	assert.Equal(t, got.Manifest.Files, kept.Files)
+	for _, f := range got.Manifest.Files {
 		in, err := s.OpenFile(r, f.Name)
 		require.NoError(t, err)
 		info, err := in.Stat()
@@ -155,7 +158,7 @@ func TestCollect(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, _, err = s.Collect(ctx, r)
+	_, err = s.Collect(ctx, r)
 	assert.ErrorIs(t, err, context.Canceled)
 }
 
@@ -166,17 +169,17 @@ func TestCollectBounds(t *testing.T) {
 	for i := range transfer.MaxFiles + 200 {
 		write(t, s.Work(1), fmt.Sprintf("%04d", i), "")
 	}
-	m, _, err := s.Collect(t.Context(), r)
+	got, err := s.Collect(t.Context(), r)
 	require.NoError(t, err)
-	assert.Len(t, m.Files, transfer.MaxFiles)
-	assert.Len(t, m.Left, maxLeft+1)
-	assert.Equal(t, "… and 101 more", m.Left[maxLeft])
+	assert.Len(t, got.Manifest.Files, transfer.MaxFiles)
+	assert.Len(t, got.Manifest.Left, maxLeft+1)
+	assert.Equal(t, "… and 101 more", got.Manifest.Left[maxLeft])
 
 	require.NoError(t, os.RemoveAll(s.Work(1)))
-	m, _, err = s.Collect(t.Context(), r)
+	got, err = s.Collect(t.Context(), r)
 	require.NoError(t, err)
-	assert.Equal(t, []string{"log.txt"}, names(m))
-	assert.Contains(t, m.Left[0], "the directory: ")
+	assert.Equal(t, []string{"log.txt"}, names(got.Manifest))
+	assert.Contains(t, got.Manifest.Left[0], "the directory: ")
 }
 
 // A file that grows while it is summed up is left out.
@@ -210,10 +213,10 @@ func TestSharedDirectory(t *testing.T) {
 	require.NoError(t, s.Begin(r))
 	write(t, shared, "new.csv", "new")
 	for range 2 { // the second time after one that was cut off
-		m, _, err := s.Collect(t.Context(), r)
+		got, err := s.Collect(t.Context(), r)
 		require.NoError(t, err)
-		assert.Equal(t, []string{"new.csv"}, names(m))
-		assert.Contains(t, m.Left[0], "log.txt: ", "there is none")
+		assert.Equal(t, []string{"new.csv"}, names(got.Manifest))
+		assert.Contains(t, got.Manifest.Left[0], "log.txt: ", "there is none")
 	}
 	write(t, shared, "new.csv", "overwritten")
 	in, err := s.OpenFile(r, "new.csv")
@@ -225,9 +228,9 @@ func TestSharedDirectory(t *testing.T) {
 	assert.Equal(t, "new", string(b))
 
 	r.Report.Start = time.Time{} // never started: nothing of it can be there
-	m, _, err := s.Collect(t.Context(), r)
+	got, err := s.Collect(t.Context(), r)
 	require.NoError(t, err)
-	assert.Empty(t, m.Files)
+	assert.Empty(t, got.Manifest.Files)
 }
 
 func TestLastSeen(t *testing.T) {
