@@ -55,7 +55,7 @@ procedures:
     limit: %[3]s
     grace: 100ms
     parameters:
-      do: {type: string, values: [ok, fail, crash, hang, family, nothing, flood, limit], required: true}
+      do: {type: string, values: [ok, fail, crash, hang, family, nothing, flood, limit, locked, pipe], required: true}
       module: {type: string, pattern: "M[0-9]{1,4}", required: true}
       vcal: {type: int, min: 0, max: 255, default: 200, unit: DAC}
     progress: '\[progress\] (?P<percent>[0-9.]+) %%'
@@ -70,7 +70,7 @@ procedures:
     directory: %[2]s
     parameters:
       module: {type: string, pattern: "M[0-9]{1,4}", default: M1}
-    files: [{glob: "summary.json", read: json, required: true}]
+    files: [{glob: "summary.json", read: json, required: true}, {glob: "*.bin", read: raw}]
   gone:
     program: /no/such/program
 `
@@ -90,6 +90,15 @@ func program(do string, args []string) {
 		_ = os.WriteFile("summary.json", []byte(`{"ok":true}`), 0o600)
 		_ = os.WriteFile("a.csv", []byte("x,y\n1,2\n"), 0o600)
 	case "nothing":
+	case "locked": // leaves a folder that nothing can be removed from
+		_ = os.WriteFile("summary.json", []byte(`{}`), 0o600)
+		_ = os.MkdirAll("sub/sub", 0o700)
+		_ = os.WriteFile("sub/sub/x", nil, 0o400)
+		_ = os.Chmod("sub/sub", 0o000)
+		_ = os.Chmod("sub", 0o555)
+	case "pipe": // leaves something that is not what it has to leave
+		_ = syscall.Mkfifo("summary.json", 0o600)
+		_ = os.WriteFile("a.csv", []byte("x\n1\n"), 0o600)
 	case "fail":
 		fmt.Fprint(os.Stderr, "module does not answer\n\n")
 		os.Exit(3)
@@ -268,16 +277,48 @@ func (b *bench) noneLeft(processes int, end func()) {
 	}
 }
 
-// sink takes results as the real one does, and says at once that they are stored.
+// sink takes results as the real one does: it has received them, and some time
+// later they are stored.
 type sink struct {
-	mu     sync.Mutex
-	dir    string
-	stored map[int64]wire.Manifest
+	mu       sync.Mutex
+	dir      string
+	database bool // is there
+	received []offered
+	stored   map[int64]wire.Manifest
+}
+
+type offered struct {
+	device   string
+	manifest wire.Manifest
+}
+
+// storing is how often a sink stores what it has received.
+const storing = 50 * time.Millisecond
+
+// switchDatabase takes the sink's database away, or gives it back.
+func (s *sink) switchDatabase(there bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.database = there
+}
+
+// store stores what was received.
+func (s *sink) store() (stored []offered) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.database {
+		return nil
+	}
+	stored, s.received = s.received, nil
+	for _, o := range stored {
+		s.stored[o.manifest.Run] = o.manifest
+	}
+	return stored
 }
 
 func (b *bench) sink() *sink {
 	b.t.Helper()
-	s := &sink{dir: b.t.TempDir(), stored: make(map[int64]wire.Manifest)}
+	s := &sink{dir: b.t.TempDir(), database: true, stored: make(map[int64]wire.Manifest)}
 	env := servicetest.Env(b.t, "calibration", "sink")
 	c, err := bus.New(bus.Options{Broker: b.url, ClientID: "dcs-sink", Log: env.Log})
 	require.NoError(b.t, err)
@@ -290,9 +331,8 @@ func (b *bench) sink() *sink {
 		Known: func(int64, string) (string, error) { return "", nil },
 		Received: func(dev string, m wire.Manifest) {
 			s.mu.Lock()
-			s.stored[m.Run] = m
+			s.received = append(s.received, offered{dev, m})
 			s.mu.Unlock()
-			say(dev, wire.Receipt{Run: m.Run, UID: m.UID, Boot: env.Boot, State: wire.ResultsStored})
 		},
 	})
 	work := make(chan bus.Message, 1000)
@@ -303,10 +343,16 @@ func (b *bench) sink() *sink {
 	var ends sync.WaitGroup
 	ends.Go(func() { _ = c.Run(ctx) })
 	ends.Go(func() {
+		tick := time.NewTicker(storing)
+		defer tick.Stop()
 		for {
 			select {
 			case <-ctx.Done():
 				return
+			case <-tick.C:
+				for _, o := range s.store() {
+					say(o.device, wire.Receipt{Run: o.manifest.Run, UID: o.manifest.UID, Boot: env.Boot, State: wire.ResultsStored})
+				}
 			case m := <-work:
 				if dev, run, file, chunk, ok := root.CutChunk(m.Topic); ok {
 					r.Chunk(dev, run, file, chunk, m.Payload)

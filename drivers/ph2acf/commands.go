@@ -19,6 +19,8 @@ const maxAborts = 100
 
 const retainedText = "the command was left on the broker from before: commands are sent without the retain flag"
 
+const endedText = "the program of run %d has ended already, its results are being collected"
+
 // task is a command that is being answered.
 type task struct {
 	cmd     wire.RunCommand
@@ -154,6 +156,9 @@ func (d *driver) answer(a wire.Ack) {
 // expired: a wrong clock must not keep a program running.
 func (d *driver) abort(t *task) {
 	switch {
+	case d.x == nil && d.last != nil && !wire.RunEnded(d.last.Report.State):
+		d.reject(t, refuse(wire.BadValue, endedText, d.last.Report.Run))
+		return
 	case d.x == nil:
 		d.reject(t, refuse(wire.BadValue, "no run is under way"))
 		return
@@ -173,7 +178,7 @@ func (d *driver) abort(t *task) {
 		return
 	}
 	if !d.x.stop(stopAborted, by(t.cmd)) {
-		d.reject(t, refuse(wire.BadValue, "the program of run %d has ended already, its results are being collected", t.cmd.Run))
+		d.reject(t, refuse(wire.BadValue, endedText, t.cmd.Run))
 		return
 	}
 	a := keep.Abort{Ack: d.ack(t, wire.Accepted, wire.OK, "")}

@@ -149,6 +149,7 @@ func (d *driver) loop(ctx context.Context, records []*keep.Record) error {
 			d.follow(false)
 		case now := <-period.C:
 			d.tryAgain(now)
+			d.complain()
 			d.status()
 		}
 	}
@@ -247,6 +248,9 @@ func (d *driver) complain() { d.Set(wire.Ready, d.complaint()) }
 func (d *driver) complaint() string {
 	if trouble := d.trouble(); trouble != "" {
 		return trouble
+	}
+	if problem := d.sender.Problem(); problem != "" {
+		return problem
 	}
 	for _, name := range d.procedures.Names() {
 		if _, err := d.programOf(d.procedures[name]); err != nil {

@@ -25,6 +25,7 @@ var brokertestOptions = mqttd.Options{}
 func TestRun(t *testing.T) {
 	b := newBench(t, "1m").drive()
 	s := b.sink()
+	s.switchDatabase(false)
 	m := b.Await(0, "the meta", func(m bus.Message) bool { return m.Topic == "/cal/meta" })
 	var meta wire.Meta
 	require.NoError(t, json.Unmarshal(m.Payload, &meta))
@@ -66,6 +67,15 @@ func TestRun(t *testing.T) {
 	}
 	assert.Equal(t, []string{"summary.json json", "a.csv csv", "log.txt log"}, files)
 
+	b.Await(0, "the sink's first receipt", func(m bus.Message) bool {
+		var r wire.Receipt
+		return json.Unmarshal(m.Payload, &r) == nil && r.Run == 42 && r.State == wire.ResultsReceived
+	})
+	b.Await(b.Mark(), "a status with a waiting run", func(m bus.Message) bool {
+		return m.Topic == "/cal/status" && strings.Contains(string(m.Payload), `"waiting":1`)
+	})
+	assert.FileExists(t, filepath.Join(b.data, "runs/42/work/summary.json"), "received is not stored")
+	s.switchDatabase(true)
 	require.Eventually(t, func() bool { _, err := os.Stat(filepath.Join(b.data, "runs/42/work")); return os.IsNotExist(err) }, bustest.Patience, 5*time.Millisecond)
 	assert.JSONEq(t, `{"ok":true}`, s.file(t, 42, "summary.json"))
 	log := s.file(t, 42, "log.txt")

@@ -5,12 +5,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -180,6 +182,116 @@ func TestCollectBounds(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{"log.txt"}, names(got.Manifest))
 	assert.Contains(t, got.Manifest.Left[0], "the directory: ")
+}
+
+// A manifest is one that a sink takes, whatever names a program chooses.
+func TestManifestsAreNotTooLong(t *testing.T) {
+	s, _ := open(t, t.TempDir())
+	r := begin(t, s, 1, procedure.File{Glob: "*", Read: wire.ReadRaw, Required: true}, procedure.File{Glob: "*/*/*/*", Read: wire.ReadRaw})
+	for i := range transfer.MaxFiles {
+		write(t, s.Work(1), fmt.Sprintf("%s%04d", strings.Repeat("<", 200), i), "")
+	}
+	deep := filepath.Join(strings.Repeat("\x01", 200), strings.Repeat("\x01", 200), strings.Repeat("\x01", 200))
+	for i := range 2 * maxLeft {
+		write(t, s.Work(1), filepath.Join(deep, fmt.Sprint(i)), "")
+	}
+	got, err := s.Collect(t.Context(), r)
+	require.NoError(t, err)
+	assert.Less(t, len(wire.Encode(got.Manifest)), transfer.MaxManifest*3/4)
+	assert.Less(t, len(got.Manifest.Files), transfer.MaxFiles)
+	assert.Contains(t, got.Manifest.Left[maxLeft], " more")
+	assert.NotEmpty(t, got.Missing, "a required file that is left out is missing")
+	assert.True(t, got.Only)
+}
+
+// What a full disk does to a file is no word on the file.
+func TestFullDiskIsAnError(t *testing.T) {
+	s, _ := open(t, t.TempDir())
+	shared := t.TempDir()
+	r := &Record{Report: wire.Report{Run: 1, Start: time.Now()}, Directory: shared, Shared: true, Files: []procedure.File{{Glob: "*.csv", Read: wire.ReadCSV}}}
+	require.NoError(t, s.Begin(r))
+	require.NoError(t, os.WriteFile(s.Log(1), []byte("log\n"), 0o600))
+	write(t, shared, "new.csv", "")
+	require.NoError(t, os.Truncate(filepath.Join(shared, "new.csv"), 65<<20))
+	var old syscall.Rlimit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old))
+	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 64 << 20, Max: old.Max}))
+	_, err := s.Collect(t.Context(), r)
+	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old))
+	require.ErrorIs(t, err, syscall.EFBIG)
+	assert.ErrorContains(t, err, "collecting the files of run 1: new.csv: ")
+	got, err := s.Collect(t.Context(), r)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"new.csv", "log.txt"}, names(got.Manifest))
+	assert.False(t, ownFault(&fs.PathError{Op: "read", Path: "x", Err: syscall.EIO}))
+	assert.False(t, ownFault(&fs.PathError{Op: "open", Path: "x", Err: syscall.EMFILE}))
+	assert.True(t, ownFault(&fs.PathError{Op: "open", Path: "x", Err: syscall.EACCES}))
+	assert.False(t, ownFault(storing(syscall.EACCES)), "of writing")
+	look := &looking{FS: fstest.MapFS{}}
+	look.note(syscall.EIO)
+	assert.ErrorIs(t, look.err, syscall.EIO)
+}
+
+// Files that the sink has not got are not removed with those that it has.
+func TestForgettingKeepsWhatIsNowhereElse(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := open(t, dir)
+	r := begin(t, s, 1, procedure.File{Glob: "*", Read: wire.ReadRaw})
+	write(t, s.Work(1), "odd\nname", "x")
+	got, err := s.Collect(t.Context(), r)
+	require.NoError(t, err)
+	require.True(t, got.Only)
+	r.Only = true
+	begin(t, s, 2)
+	for range 2 {
+		require.NoError(t, s.Forget(r))
+		assert.FileExists(t, filepath.Join(s.Work(1), "odd\nname"))
+	}
+	_, records := open(t, dir)
+	require.Len(t, records, 2)
+	assert.True(t, records[0].Stored)
+}
+
+// A program may leave folders that nothing can be removed from, and links that
+// lead elsewhere.
+func TestLockedFoldersAreRemoved(t *testing.T) {
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	require.NoError(t, os.Chmod(elsewhere, 0o500))
+	s, _ := open(t, dir)
+	first, last := begin(t, s, 1), begin(t, s, 2)
+	for run := int64(1); run <= 3; run++ { // 3 has no record
+		write(t, s.Work(run), "sub/sub/x", "x")
+		require.NoError(t, os.Symlink(elsewhere, filepath.Join(s.Work(run), "sub/link")))
+		for _, name := range []string{"sub/sub", "sub", ""} {
+			require.NoError(t, os.Chmod(filepath.Join(s.Work(run), name), 0o500))
+		}
+	}
+	unlockAll(t, s, elsewhere, first.Report.Run)
+	require.NoError(t, s.Forget(first))
+	require.NoError(t, s.Forget(last))
+	s, records := open(t, dir)
+	assert.Len(t, records, 1)
+	for run := int64(1); run <= 3; run++ {
+		assert.NoDirExists(t, s.Work(run))
+	}
+}
+
+// unlockAll sees what unlocking does even where the user of the test, as root,
+// could remove everything without it.
+func unlockAll(t *testing.T, s *Store, elsewhere string, run int64) {
+	t.Helper()
+	root, err := os.OpenRoot(s.dir)
+	require.NoError(t, err)
+	defer root.Close()
+	unlock(root, filepath.Join("runs", fmt.Sprint(run)))
+	for _, name := range []string{"", "sub", "sub/sub"} {
+		info, err := os.Stat(filepath.Join(s.Work(run), name))
+		require.NoError(t, err)
+		assert.Equal(t, fs.FileMode(0o700), info.Mode().Perm(), name)
+	}
+	info, err := os.Stat(elsewhere)
+	require.NoError(t, err)
+	assert.Equal(t, fs.FileMode(0o500), info.Mode().Perm(), "links are not followed")
 }
 
 // A file that grows while it is summed up is left out.
