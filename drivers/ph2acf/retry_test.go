@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -178,4 +179,20 @@ func TestAbortOutlivesTheDriver(t *testing.T) {
 	b.ack(mark, "a1", wire.Done)
 	b.Say("/cal/cmd/start", payload)
 	b.ack(mark, "s1", wire.Superseded)
+}
+
+// An abort comes while the program is being started: it ends as aborted, with
+// nothing left, wherever the abort has caught it.
+func TestAbortAtTheStart(t *testing.T) {
+	b := newBench(t, "1m").drive()
+	for run := 1; run <= 8; run++ {
+		id := fmt.Sprint("a", run)
+		b.Say("/cal/cmd/start", start(run, "hang"))
+		time.Sleep(time.Duration(run-1) * 5 * time.Millisecond) // anywhere will do
+		b.Say("/cal/cmd/abort", fmt.Sprintf(`{"run":%d,"id":%q}`, run, id))
+		b.ack(0, id, wire.Done)
+		b.ack(0, fmt.Sprint("s", run), wire.Superseded)
+		assert.Equal(t, wire.RunAborted, b.ended(0, int64(run)).State)
+	}
+	b.noneLeft(0, func() {})
 }
