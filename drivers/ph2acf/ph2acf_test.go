@@ -387,20 +387,3 @@ func TestFlood(t *testing.T) {
 	}
 	assert.EqualValues(t, 200_001, next)
 }
-
-// The broker goes away in a run: acks and the report come when it is back.
-func TestBrokerAway(t *testing.T) {
-	b := newBench(t, "2s").drive()
-	b.begin(1, "limit", "hanging")
-	b.broker.Stop()
-	require.Eventually(t, func() bool {
-		raw, err := os.ReadFile(filepath.Join(b.data, "runs/1/run.json"))
-		return err == nil && strings.Contains(string(raw), `"state": "failed"`)
-	}, bustest.Patience, 10*time.Millisecond)
-	mark := b.Mark()
-	b.broker.Start()
-	b.ack(mark, "s1", wire.Failed)
-	assert.Equal(t, wire.RunFailed, b.ended(mark, 1).State)
-	b.sink()
-	b.Await(mark, "the manifest", func(m bus.Message) bool { return m.Topic == "/cal/results/1/manifest" })
-}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"trackerdcs/drivers/ph2acf/keep"
+	"trackerdcs/pkg/bus"
 	"trackerdcs/pkg/bus/bustest"
 	"trackerdcs/pkg/wire"
 )
@@ -67,4 +69,21 @@ func TestKilledWhileCollecting(t *testing.T) {
 		assert.Contains(t, string(man), tt.state)
 		b.ended(mark, 2)
 	}
+}
+
+// The broker goes away in a run: acks and the report come when it is back.
+func TestBrokerAway(t *testing.T) {
+	b := newBench(t, "2s").drive()
+	b.begin(1, "limit", "hanging")
+	b.broker.Stop()
+	require.Eventually(t, func() bool {
+		raw, err := os.ReadFile(filepath.Join(b.data, "runs/1/run.json"))
+		return err == nil && strings.Contains(string(raw), `"state": "failed"`)
+	}, bustest.Patience, 10*time.Millisecond)
+	mark := b.Mark()
+	b.broker.Start()
+	b.ack(mark, "s1", wire.Failed)
+	assert.Equal(t, wire.RunFailed, b.ended(mark, 1).State)
+	b.sink()
+	b.Await(mark, "the manifest", func(m bus.Message) bool { return m.Topic == "/cal/results/1/manifest" })
 }
