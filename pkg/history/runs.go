@@ -40,6 +40,9 @@ func (c *Client) mark(ctx context.Context, question string) (found RunMark, ok b
 			return nil
 		}
 		found, ok = RunMark{Number: int64(number), Procedure: r.Tags["procedure"], State: r.Text("state"), Start: start}, true
+		if found.State == "" {
+			found.State = "running" // the mark says how it ended once it has
+		}
 		if ms, has := r.Float("end_ms"); has && ms > 0 {
 			found.End = time.UnixMilli(int64(ms)).UTC()
 		}

@@ -5,14 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
-	"sync"
 
 	"trackerdcs/pkg/wire"
 )
 
 // appendAnnotation appends the point of a run. What is said of the run at its
-// start and at its end has the same time and tags, so it is one point.
+// start and at its end has the same time and tags, so it is one point, and
+// InfluxDB keeps the fields of both. They may come in any order and be written
+// any number of times, after a failure or out of the backlog: so what is not the
+// same in all of them stands only in the last, of a run that has ended.
 func (e *encoder) appendAnnotation(dst []byte, t *target, m *message, out outcome) ([]byte, outcome, error) {
 	var a wire.Annotation
 	if err := json.Unmarshal(m.Payload, &a); err != nil {
@@ -21,36 +22,37 @@ func (e *encoder) appendAnnotation(dst []byte, t *target, m *message, out outcom
 	if err := checkAnnotation(&a); err != nil {
 		return dst, out, err
 	}
-	begin := len(dst)
 	out.time = a.Start.UnixNano()
 	dst = append(append(dst, t.prefix...), escaped(a.Procedure)...)
-	series := len(dst)
 	e.fields = append(e.fields[:0], " number="...)
 	e.fields = strconv.AppendInt(e.fields, a.Run, 10)
 	for _, f := range []struct{ name, text string }{
-		{",state=", a.State}, {",module=", a.Module}, {",user=", a.User}, {",uid=", a.UID}, {",title=", titleOf(&a)},
+		{",module=", a.Module}, {",user=", a.User}, {",uid=", a.UID}, {",title=", titleOf(&a)},
 	} {
 		e.text(f.name, value{token: text, raw: []byte(f.text)})
 	}
-	ended := !a.End.IsZero()
-	if ended {
-		e.fields = append(e.fields, ",end_ms="...)
-		e.fields = strconv.AppendInt(e.fields, a.End.UnixMilli(), 10)
-		if took := a.End.Sub(a.Start); took >= 0 { // or the clock was set back meanwhile
-			e.fields = append(e.fields, ",duration="...)
-			e.fields = strconv.AppendFloat(e.fields, took.Seconds(), 'g', -1, 64)
-		}
+	if wire.RunEnded(a.State) {
+		e.appendEnd(&a)
 	}
 	dst = append(append(dst, e.fields...), ' ')
 	dst = strconv.AppendInt(dst, out.time, 10)
 	dst = append(dst, '\n')
-	point := string(dst[begin:series]) + " " + strconv.FormatInt(out.time, 10)
-	if ended {
-		e.runs.keep(point, string(dst[begin:]))
-	} else {
-		out.goesOn = point
-	}
 	return dst, out, nil
+}
+
+// appendEnd appends the fields of a run that has ended. A run without them is
+// still under way, as far as the archive knows.
+func (e *encoder) appendEnd(a *wire.Annotation) {
+	e.text(",state=", value{token: text, raw: []byte(a.State)})
+	if a.End.IsZero() {
+		return
+	}
+	e.fields = append(e.fields, ",end_ms="...)
+	e.fields = strconv.AppendInt(e.fields, a.End.UnixMilli(), 10)
+	if took := a.End.Sub(a.Start); took >= 0 { // or the clock was set back meanwhile
+		e.fields = append(e.fields, ",duration="...)
+		e.fields = strconv.AppendFloat(e.fields, took.Seconds(), 'g', -1, 64)
+	}
 }
 
 // checkAnnotation reports why an annotation makes no point.
@@ -70,54 +72,11 @@ func checkAnnotation(a *wire.Annotation) error {
 	return nil
 }
 
-// titleOf is what a dashboard shows of a run: 42 calibration M12 finished.
+// titleOf is what a dashboard shows of a run: 42 calibration M12.
 func titleOf(a *wire.Annotation) string {
-	words := []string{strconv.FormatInt(a.Run, 10), a.Procedure}
-	for _, w := range []string{a.Module, a.State} {
-		if w != "" {
-			words = append(words, w)
-		}
+	title := strconv.FormatInt(a.Run, 10) + " " + a.Procedure
+	if a.Module != "" {
+		title += " " + a.Module
 	}
-	return strings.Join(words, " ")
-}
-
-// maxEnds is of how many runs that have ended the line is kept.
-const maxEnds = 256
-
-// ends are the lines of runs that have ended. Batches reach InfluxDB in any
-// order: one that is written again after a failure, or that comes out of the
-// backlog, may put a run's start over its end, and then the end is written
-// once more.
-type ends struct {
-	mu   sync.Mutex
-	kept []end // the latest last
-}
-
-type end struct{ point, line string }
-
-func (r *ends) keep(point, line string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.kept) == maxEnds {
-		r.kept = append(r.kept[:0], r.kept[1:]...)
-	}
-	r.kept = append(r.kept, end{point, line})
-}
-
-// of gives the lines of those of the points whose runs have ended.
-func (r *ends) of(points []string) (lines []byte) {
-	if len(points) == 0 {
-		return nil
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, p := range points {
-		for i := len(r.kept) - 1; i >= 0; i-- {
-			if r.kept[i].point == p {
-				lines = append(lines, r.kept[i].line...)
-				break
-			}
-		}
-	}
-	return lines
+	return title
 }

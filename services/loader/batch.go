@@ -15,9 +15,8 @@ type batch struct {
 	ends     []int  // where each line ends
 	owners   []int  // which message each line came from, or -1: the loader's own
 	messages []origin
-	dead     []byte   // for the dead-letter file
-	deads    int      // how many letters that is
-	goOn     []string // points of runs that had not ended
+	dead     []byte // for the dead-letter file
+	deads    int    // how many letters that is
 }
 
 // origin is a message of a batch.
@@ -34,8 +33,6 @@ func (b *batch) reset(at spool.Pos) {
 	clear(b.messages) // let go of what their outcomes hold
 	b.lines, b.ends, b.owners = b.lines[:0], b.ends[:0], b.owners[:0]
 	b.messages, b.dead, b.deads = b.messages[:0], b.dead[:0], 0
-	clear(b.goOn)
-	b.goOn = b.goOn[:0]
 }
 
 // len is how many lines there are.
@@ -51,9 +48,6 @@ func (b *batch) add(e *encoder, m *message, pos spool.Pos) (outcome, error) {
 	b.lines = lines
 	b.own(begin, len(b.messages))
 	b.messages = append(b.messages, origin{pos: pos, arrived: m.arrived, outcome: out})
-	if out.goesOn != "" {
-		b.goOn = append(b.goOn, out.goesOn)
-	}
 	return out, err
 }
 

@@ -25,11 +25,10 @@ type encoder struct {
 	clock   clock
 	path    []byte // of a value in a foreign payload
 	tags    []byte // that a foreign payload gives
-	runs    *ends
 }
 
 func newEncoder(root wire.Root) *encoder {
-	return &encoder{root: root, targets: make(map[string]*target), runs: new(ends)}
+	return &encoder{root: root, targets: make(map[string]*target)}
 }
 
 // outcome is what became of a message besides its lines. In a list of channels
@@ -39,11 +38,10 @@ type outcome struct {
 	device   string // whose topic it is, if a device's
 	boot     string
 	seq      uint64
-	numbered bool   // boot, seq and a time were all found and can be read
-	mixed    bool   // another channel has another boot or seq
-	time     int64  // the message's own time in ns, or 0
-	skipped  int    // padded channels
-	goesOn   string // of the annotation of a run that has not ended: its point
+	numbered bool  // boot, seq and a time were all found and can be read
+	mixed    bool  // another channel has another boot or seq
+	time     int64 // the message's own time in ns, or 0
+	skipped  int   // padded channels
 
 	begun bool // an object was found that counts
 }

@@ -167,15 +167,14 @@ func newLoader(cfg *config, env *service.Env, db archive) (*loader, error) {
 	tell := l.standing.tell
 	l.keeper = &keeper{queue: l.queue, spool: sp, log: env.Log, metrics: l.metrics,
 		tell: func(err error) { tell(partSpool, problem("nothing is acknowledged to the broker", err)) }}
-	runs := new(ends)
 	l.drain = newDrain(sp, cfg, func() *encoder {
 		e := newEncoder(cfg.Root)
-		e.rules, e.runs = rules, runs
+		e.rules = rules
 		return e
 	}, check.Pending)
 	l.drain.metrics, l.drain.damaged, l.drain.unread, l.drain.own = l.metrics, l.damaged, l.unread, l.addOwn
 	l.drain.failed = func(err error) { tell(partRead, problem("a part of the spool cannot be read", err)) }
-	l.storer = &storer{spool: sp, ledger: l.ledger, log: env.Log, metrics: l.metrics, tell: tell, note: l.note, runs: runs,
+	l.storer = &storer{spool: sp, ledger: l.ledger, log: env.Log, metrics: l.metrics, tell: tell, note: l.note,
 		dead: newDeadLetters(env.DataDir, cfg.DeadLetterBytes), pending: slices.Clone(check.Pending), unsaved: true}
 	together := new(respite)
 	for i := range writes {

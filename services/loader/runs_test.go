@@ -1,16 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -67,15 +63,15 @@ func TestLinesOfRuns(t *testing.T) {
 		{"state that is cut off", "/run/state", `{"state":"running","parameters":{"a":[1}`, "", "not JSON"},
 
 		{"begun", "/run/annotation", annotated("running", start, time.Time{}),
-			`run,procedure=calibration number=42,state="running",module="M12",user="alice",uid="u1",title="42 calibration M12 running" ` + noon, ""},
+			`run,procedure=calibration number=42,module="M12",user="alice",uid="u1",title="42 calibration M12" ` + noon, ""},
 		{"ended", "/run/annotation", annotated("finished", start, start.Add(90*time.Second+500*time.Millisecond)),
-			`run,procedure=calibration number=42,state="finished",module="M12",user="alice",uid="u1",title="42 calibration M12 finished",end_ms=1795176090500,duration=90.5 ` + noon, ""},
+			`run,procedure=calibration number=42,module="M12",user="alice",uid="u1",title="42 calibration M12",state="finished",end_ms=1795176090500,duration=90.5 ` + noon, ""},
 		{"ended before it began", "/run/annotation", annotated("failed", start, start.Add(-time.Second)),
-			`run,procedure=calibration number=42,state="failed",module="M12",user="alice",uid="u1",title="42 calibration M12 failed",end_ms=1795175999000 ` + noon, ""},
+			`run,procedure=calibration number=42,module="M12",user="alice",uid="u1",title="42 calibration M12",state="failed",end_ms=1795175999000 ` + noon, ""},
 		{"nasty texts", "/run/annotation", `{"run":1,"procedure":"a b,c=d","user":"x\"\\\ny","module":"é","state":"failed","start":"2026-11-20T13:00:00+01:00"}`,
-			`run,procedure=a\ b\,c\=d number=1,state="failed",module="é",user="x\"\\ y",uid="",title="1 a b,c=d é failed" ` + noon, ""},
+			`run,procedure=a\ b\,c\=d number=1,module="é",user="x\"\\ y",uid="",title="1 a b,c=d é",state="failed" ` + noon, ""},
 		{"little", "/run/annotation", `{"run":1,"procedure":"p","start":"2026-11-20T12:00:00Z","x":{"y":[1]}}`,
-			`run,procedure=p number=1,state="",module="",user="",uid="",title="1 p" ` + noon, ""},
+			`run,procedure=p number=1,module="",user="",uid="",title="1 p" ` + noon, ""},
 		{"empty", "/run/annotation", ``, "", ""},
 		{"no number", "/run/annotation", `{"procedure":"p","start":"2026-11-20T12:00:00Z"}`, "", "0 is not the number of a run"},
 		{"no procedure", "/run/annotation", `{"run":1,"start":"2026-11-20T12:00:00Z"}`, "", "procedure: an empty name"},
@@ -170,50 +166,22 @@ func newRunsDrain(t *testing.T) (*loader, *drain, *storer) {
 	return l, l.drain, l.storer
 }
 
-// Two batches are on their way at a time, and the backlog comes after what
-// comes now: a run's start must not stay on top of its end.
+// Whichever of a run's two lines InfluxDB takes last, nothing is hidden: what the
+// start says the end says too.
 func TestStartDoesNotHideTheEnd(t *testing.T) {
-	l, d, s := newRunsDrain(t)
-	begun, ended := annotated("running", noon, time.Time{}), annotated("finished", noon, noon.Add(time.Minute))
-	batchOf := func(e *encoder, payload string) *batch {
-		b := new(batch)
-		_, err := b.add(e, received("/run/annotation", payload), 0)
+	line := func(payload string) (series string, fields []string, at string) {
+		b, _, err := newEncoder("").appendLines(nil, received("/run/annotation", payload))
 		require.NoError(t, err)
-		return b
+		parts := strings.SplitN(strings.TrimSpace(string(b)), " ", 2)
+		i := strings.LastIndex(parts[1], " ")
+		return parts[0], strings.Split(parts[1][:i], ","), parts[1][i:]
 	}
-	first := batchOf(d.past.encoder, begun)
-	s.store(t.Context(), s.writers[0], first)
-	assert.Empty(t, l.notes, "it has not ended yet")
-	last := batchOf(d.live.encoder, ended)
-	s.store(t.Context(), s.writers[0], last)
-	assert.Empty(t, l.notes)
-	s.store(t.Context(), s.writers[1], first)
-	assert.Equal(t, string(last.lines), string(l.notes), "the end is written once more")
-
-	b := new(batch)
-	l.addOwn(b)
-	assert.Equal(t, string(last.lines), string(b.lines))
-	b.reset(0)
-	first.reset(0)
-	s.store(t.Context(), s.writers[0], first)
-	assert.Empty(t, l.notes)
-}
-
-func TestEndsAreBounded(t *testing.T) {
-	var r ends
-	for i := range 3 * maxEnds {
-		r.keep(fmt.Sprint("run ", i), fmt.Sprint("end ", i, "\n"))
-	}
-	assert.Len(t, r.kept, maxEnds)
-	assert.Empty(t, r.of(nil))
-	assert.Equal(t, "end 700\nend 600\n", string(r.of([]string{"run 0", "run 700", "run 600", "run 1000"})))
-	r.keep("run 700", "another\n")
-	assert.Equal(t, "another\n", string(r.of([]string{"run 700"})))
-	var wg sync.WaitGroup
-	for range 4 {
-		wg.Go(func() { r.keep("p", "l"); r.of([]string{"p"}) })
-	}
-	wg.Wait()
+	series, start, at := line(annotated("running", noon, time.Time{}))
+	series2, end, at2 := line(annotated("finished", noon, noon.Add(time.Minute)))
+	assert.Equal(t, series, series2)
+	assert.Equal(t, at, at2)
+	assert.Subset(t, end, start)
+	assert.Contains(t, end, `state="finished"`)
 }
 
 // A run as run control says it, from the bus to InfluxDB.
@@ -244,7 +212,7 @@ func TestRunIsArchived(t *testing.T) {
 	})
 	r.influx.mu.Lock()
 	assert.Equal(t, map[string]string{
-		at: `number=42,state="finished",module="M12",user="alice",uid="u1",title="42 calibration M12 finished",end_ms=1795176100000,duration=100`,
+		at: `number=42,module="M12",user="alice",uid="u1",title="42 calibration M12",state="finished",end_ms=1795176100000,duration=100`,
 	}, r.influx.series("run,procedure=calibration"))
 	assert.Equal(t, map[string]string{
 		at:                         `run=42,state="running",error=""`,
@@ -261,40 +229,6 @@ func TestRunIsArchived(t *testing.T) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	assert.NotContains(t, r.pages, "/service/loader/ledger/run")
-}
-
-// InfluxDB takes the end of a run first and its start then: what stays is the
-// end.
-func TestRunEndsInAnyOrder(t *testing.T) {
-	r := newRig(t)
-	cfg := r.config()
-	cfg.BatchLines = 1 // each a batch of its own
-	r.loader(cfg)
-	r.state(wire.Ready)
-	ended := make(chan struct{})
-	var once sync.Once
-	r.influx.do(func(w http.ResponseWriter, req *http.Request) {
-		body, _ := io.ReadAll(req.Body)
-		req.Body = io.NopCloser(bytes.NewReader(body))
-		if bytes.Contains(body, []byte("M12 running")) {
-			<-ended // the end overtakes it
-		}
-		r.influx.store(req)
-		if bytes.Contains(body, []byte("M12 finished")) {
-			once.Do(func() { close(ended) })
-		}
-		w.WriteHeader(http.StatusNoContent)
-	})
-	r.say("/run/annotation", annotated(wire.RunRunning, noon, time.Time{}))
-	r.say("/run/annotation", annotated(wire.RunFinished, noon, noon.Add(time.Minute)))
-	at := fmt.Sprint(noon.UnixNano())
-	eventually(t, func() bool {
-		r.say("/sensor/a/b", "1") // with what comes next it is put right
-		r.influx.mu.Lock()
-		defer r.influx.mu.Unlock()
-		return strings.Count(strings.Join(r.influx.tried, ""), "M12 finished") == 2 && // all three are stored
-			strings.Contains(r.influx.series("run,procedure=calibration")[at], `state="finished"`)
-	}, func() string { return "the run's end, over its start" })
 }
 
 // A loader from before runs has other subscriptions in its list; they stay

@@ -32,8 +32,7 @@ type storer struct {
 	metrics *metrics
 	tell    func(part, problem string)
 	note    func(lines []byte) // adds lines of the loader's own
-	runs    *ends
-	stored  func() // between InfluxDB's answer and the checkpoint; a test's
+	stored  func()             // between InfluxDB's answer and the checkpoint; a test's
 
 	burying sync.Mutex // of the dead letters; held however long they take
 	dead    *deadLetters
@@ -109,7 +108,6 @@ func (s *storer) store(ctx context.Context, w *writer, b *batch) {
 	if len(b.dead) > 0 && !s.bury(ctx, b) {
 		return
 	}
-	s.note(s.runs.of(b.goOn))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stored != nil {
