@@ -79,7 +79,7 @@ func (c *atCmd) picture(ctx context.Context, a moments, now time.Time) (*picture
 	if c.Within <= 0 {
 		return nil, fmt.Errorf("--within %v: choose more than nothing", c.Within)
 	}
-	p := &picture{states: make(map[string]history.State)}
+	p := &picture{now: now, states: make(map[string]history.State)}
 	device, err := c.when(ctx, a, p, now)
 	if err != nil {
 		return nil, err
@@ -153,7 +153,8 @@ func (c *atCmd) when(ctx context.Context, a moments, p *picture, now time.Time) 
 // picture is all that was at a time.
 type picture struct {
 	at      time.Time
-	run     *history.RunMark // in which the time lies
+	now     time.Time
+	run     *history.RunMark // in which the time lies, or may lie: unsure
 	states  map[string]history.State
 	devices []deviceAt
 	one     bool // device was asked for
@@ -163,6 +164,12 @@ type deviceAt struct {
 	name   string
 	rows   []history.Snapshot
 	newest time.Time // of a device without rows: its last point, if it has any
+}
+
+// unsure reports whether the time may be after the end of its run, which is not in
+// the archive.
+func (p *picture) unsure() bool {
+	return p.run != nil && p.at.After(p.run.Start) && p.run.EndMissing(p.now)
 }
 
 func (p *picture) any() bool {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -46,11 +47,10 @@ func (p *picture) runText() string {
 	if p.run == nil {
 		return "  in no run"
 	}
-	text := fmt.Sprintf("  in run %d (%s, %s)", p.run.Number, p.run.Procedure, p.run.State)
-	if p.run.End.IsZero() && wire.RunEnded(p.run.State) {
-		text += ", or after it: its end is not in the archive"
+	if p.unsure() {
+		return oneLine(fmt.Sprintf("  run %d (%s) began at %s; its end is not in the archive", p.run.Number, p.run.Procedure, stamp(p.run.Start)))
 	}
-	return oneLine(text)
+	return oneLine(fmt.Sprintf("  in run %d (%s, %s)", p.run.Number, p.run.Procedure, cmp.Or(p.run.State, wire.RunRunning)))
 }
 
 func (p *picture) stateText(con console, name string) string {
@@ -187,6 +187,7 @@ type (
 	momentJSON struct {
 		Time   time.Time            `json:"time"`
 		Run    int64                `json:"run,omitzero"`
+		Before int64                `json:"run_before,omitzero"` // the last one that began; its end is not in the archive
 		States map[string]stateJSON `json:"states"`
 	}
 	stateJSON struct {
@@ -213,7 +214,10 @@ type (
 
 func (p *picture) printJSON(con console) error {
 	m := momentJSON{Time: p.at.UTC(), States: make(map[string]stateJSON)}
-	if p.run != nil {
+	switch {
+	case p.unsure():
+		m.Before = p.run.Number
+	case p.run != nil:
 		m.Run = p.run.Number
 	}
 	for name, s := range p.states {

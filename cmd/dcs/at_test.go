@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -121,6 +122,44 @@ sensor
 others: loader ready
 `, out.String())
 	assert.Empty(t, errs.String())
+}
+
+// The mark of a run whose end was never archived claims no later time.
+func TestAtAfterARunWithoutAnEnd(t *testing.T) {
+	for name, tt := range map[string]struct {
+		mark   history.RunMark
+		number int64
+		unsure bool
+	}{
+		"long ago":         {history.RunMark{Start: atNoon.Add(-30 * 24 * time.Hour), Newest: true}, 0, true},
+		"another followed": {history.RunMark{Start: atNoon.Add(-time.Hour)}, 0, true},
+		"its state only":   {history.RunMark{Start: atNoon.Add(-time.Hour), State: "interrupted", Newest: true}, 0, true},
+		"under way":        {history.RunMark{Start: atNoon.Add(-time.Hour), Newest: true}, 0, false},
+		"at its start":     {history.RunMark{Start: atNoon.Add(-30 * 24 * time.Hour)}, 42, false},
+	} {
+		a := noon()
+		tt.mark.Number, tt.mark.Procedure = 42, "calibration"
+		a.run = &tt.mark
+		c := &atCmd{Time: "2026-11-20T12:00Z", Number: tt.number, Within: time.Hour, Output: "text"}
+		if tt.number != 0 {
+			c.Time = ""
+		}
+		con, out, _ := printed()
+		require.NoError(t, c.run(t.Context(), con, a, atNow), name)
+		first, _, _ := strings.Cut(out.String(), "\n")
+		c.Output = "json"
+		con, out, _ = printed()
+		require.NoError(t, c.run(t.Context(), con, a, atNow), name)
+		line := jsonLines(t, out.String())[0]
+		if tt.unsure {
+			assert.Contains(t, first, "  run 42 (calibration) began at "+stamp(tt.mark.Start)+"; its end is not in the archive", name)
+			assert.NotContains(t, line, "run", name)
+			assert.EqualValues(t, 42, line["run_before"], name)
+		} else {
+			assert.Contains(t, first, "  in run 42 (calibration, running)", name)
+			assert.EqualValues(t, 42, line["run"], name)
+		}
+	}
 }
 
 func TestAtJSON(t *testing.T) {

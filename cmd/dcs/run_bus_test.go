@@ -122,7 +122,7 @@ func TestRunStart(t *testing.T) {
 	c.run(wire.Run{Run: 41, State: wire.RunFailed})
 	cmd := c.start()
 	cmd.Module, cmd.Set = "007", []string{"vcal=200", "gain=1", "fast=true", "version=5"}
-	cmd.As, cmd.Device, cmd.Configuration = "alice", "ph2acf", "hv-on"
+	cmd.As, cmd.Device, cmd.Configuration = "alice", "ph2acf", []string{"hv-on", "end=hv-off"}
 	con, out, errs := printed()
 	before := time.Now()
 	ended := going(t, t.Context(), cmd.run, con)
@@ -131,6 +131,7 @@ func TestRunStart(t *testing.T) {
 	assert.Equal(t, "alice", got.User)
 	assert.Equal(t, "ph2acf", got.Device)
 	assert.Equal(t, "hv-on", got.Configurations[wire.RunTransition].Name)
+	assert.Equal(t, "hv-off", got.Configurations["end"].Name)
 	assert.WithinRange(t, got.Expires, before.Add(expiryTime-time.Second), time.Now().Add(expiryTime))
 	c.acks(wire.RunCommand{ID: "another's"}, wire.Ack{Phase: wire.Rejected})
 	c.acks(got, wire.Ack{Phase: wire.Accepted, Run: 42})
@@ -231,7 +232,7 @@ func TestRunStartRefuses(t *testing.T) {
 		`parameter fast: "1" is neither true nor false`:       func(s *runStartCmd) { s.Set = []string{"fast=1"} },
 		`--set vcal: want name=value`:                         func(s *runStartCmd) { s.Set = []string{"vcal"} },
 		`parameter module is given twice`:                     func(s *runStartCmd) { s.Module, s.Set = "M1", []string{"module=M2"} },
-		`--configuration: ` + file + `: unknown field "wiat"`: func(s *runStartCmd) { s.Configuration = "@" + file },
+		`--configuration: ` + file + `: unknown field "wiat"`: func(s *runStartCmd) { s.Configuration = []string{"@" + file} },
 		"5000 bytes": func(s *runStartCmd) { s.Module = strings.Repeat("M", 5000) },
 	} {
 		cmd := c.start()
@@ -250,15 +251,15 @@ func TestRunStartGuesses(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "c.json")
 	require.NoError(t, os.WriteFile(file, []byte(`{"sensors":[{"device":"hv","field":"vmon","channel":0}]}`), 0o600))
 	cmd := c.start()
-	cmd.Module, cmd.Set, cmd.Configuration = "12", []string{"a=1e3", "b=007", "c=-1.5", "d=false", "e=NaN", "f=x=y", "g="}, "@"+file
+	cmd.Module, cmd.Set, cmd.Configuration = "12", []string{"a=1e3", "b=007", "c=-1.5", "d=false", "e=NaN", "f=x=y", "g="}, []string{"@" + file}
 	con, _, errs := printed()
 	ended := going(t, t.Context(), cmd.run, con)
 	got := c.command()
-	assert.Equal(t, wire.Parameters{"module": "12", "a": 1000., "b": "007", "c": -1.5, "d": false, "e": "NaN", "f": "x=y", "g": ""}, got.Parameters)
+	assert.Equal(t, wire.Parameters{"module": "12", "a": "1e3", "b": "007", "c": -1.5, "d": false, "e": "NaN", "f": "x=y", "g": ""}, got.Parameters)
 	assert.Equal(t, "vmon", got.Configurations[wire.RunTransition].Inline.Sensors[0].Field)
 	assert.Equal(t, userName(), got.User)
 	assert.Equal(t, 5, ended())
-	assert.Contains(t, errs.String(), "no answer to the start of calibration within 5s: no run control is on this broker (nothing on /service/runcontrol/state)")
+	assert.Contains(t, errs.String(), "no answer to the start of calibration within 15s, though it may be executed all the same: no run control is on this broker (nothing on /service/runcontrol/state)")
 }
 
 func TestRunSilence(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 // Waiting for run control.
 const (
 	runAnswerTime = 15 * time.Second // it may fetch configurations and ask a driver first
+	configureTime = time.Minute      // and wait so long for readings, before a run that needs some
 	endGrace      = 3 * time.Second  // between the last ack and the record that says the same
 )
 
@@ -133,9 +134,11 @@ func (f *follower) follow(ctx context.Context) error {
 			waited += patience
 			switch {
 			case f.heardOf():
-			case f.cmd != nil && f.controlLives() && waited < runAnswerTime:
-				patience = runAnswerTime - waited
+			case f.cmd != nil && (f.controlLives() || f.control.State == "") && waited < f.answerTime():
+				patience = f.answerTime() - waited
 				first.Reset(patience)
+			case f.cmd != nil && f.control.State == "":
+				return f.noAnswer("no answer to %s within %v, though it may be executed all the same: %s", f.what(), waited, f.silence())
 			default:
 				return f.noAnswer("no answer to %s within %v: %s", f.what(), waited, f.silence())
 			}
@@ -153,6 +156,15 @@ func (f *follower) follow(ctx context.Context) error {
 			return f.interrupted()
 		}
 	}
+}
+
+// answerTime is how long run control may take to answer the command: it looks at
+// readings first when that is what it is told to.
+func (f *follower) answerTime() time.Duration {
+	if _, ok := f.cmd.Configurations["configure"]; ok {
+		return runAnswerTime + configureTime
+	}
+	return runAnswerTime
 }
 
 // heardOf reports whether anything was said of what we wait for.

@@ -12,14 +12,14 @@ import (
 // follow prints the lines of the run under way until it has ended. It reports
 // true when the run that was asked for has ended already: then its log is kept.
 func (c *runLogCmd) follow(ctx context.Context, con console) (ended bool, err error) {
-	s, err := c.join(c.Root.RunState(), c.Root.Log("+"))
+	s, err := c.join(c.Root.RunState(), c.Root.Log("+"), c.Root.ServiceState(runControl))
 	if err != nil {
 		return false, err
 	}
 	defer s.leave()
 	if err := s.arrive(ctx); err != nil {
 		con.notef("%v", err)
-		return false, exitNoAnswer
+		return false, noAnswerOr(ctx)
 	}
 	l := logFollower{cmd: c, con: con, p: logPrinter{con: con, json: c.json()}}
 	limit := time.NewTimer(settleTime)
@@ -44,6 +44,9 @@ func (c *runLogCmd) follow(ctx context.Context, con console) (ended bool, err er
 				con.notef("no run control has said anything on %s: is it on this broker? A run that has ended is printed without --follow", c.Root.RunState())
 				return false, exitNoAnswer
 			}
+		case <-l.lost:
+			con.notef("run control has been away for %v: whether run %d goes on is not known", lostTime, l.run)
+			return false, exitNoAnswer
 		case <-ctx.Done():
 			return false, exitInterrupted
 		}
@@ -56,7 +59,8 @@ type logFollower struct {
 	con  console
 	p    logPrinter
 	run  int64
-	next int64 // number of the line that comes next; 0 before the first
+	next int64            // number of the line that comes next; 0 before the first
+	lost <-chan time.Time // comes when run control has been away for long; nil while it is there
 }
 
 // take takes an event. At the end kept says that the log is to be read from
@@ -66,6 +70,18 @@ func (l *logFollower) take(e event) (end, kept bool, err error) {
 	case e.lost != nil:
 		l.con.notef("lost the broker (%v): waiting for it", e.lost)
 	case e.msg.Topic == "":
+	case e.msg.Topic == l.cmd.Root.ServiceState(runControl):
+		var s wire.State
+		if json.Unmarshal(e.msg.Payload, &s) != nil {
+			break
+		}
+		switch gone := s.State == wire.Lost || s.State == wire.Stopped; {
+		case !gone:
+			l.lost = nil
+		case l.lost == nil:
+			l.con.notef("run control is %s: waiting for it", s.State)
+			l.lost = time.After(lostTime)
+		}
 	case e.msg.Topic == l.cmd.Root.RunState():
 		return l.takeRun(e.msg.Payload)
 	default:

@@ -91,8 +91,8 @@ func typed(text string, p wire.MetaParameter) (any, error) {
 	switch p.Type {
 	case wire.TypeInt:
 		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("%q is no whole number", text)
+		if err != nil || n > maxWhole || n < -maxWhole {
+			return nil, fmt.Errorf("%q is no whole number up to 2^53", text)
 		}
 		return float64(n), nil
 	case wire.TypeFloat:
@@ -111,10 +111,14 @@ func typed(text string, p wire.MetaParameter) (any, error) {
 	return text, nil
 }
 
-var numberRE = regexp.MustCompile(`^-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?$`)
+// maxWhole is up to where JSON's numbers count.
+const maxWhole = 1 << 53
 
-// guessed makes a number of what JSON would write as one, and true and false of
-// these words.
+// numberRE takes no exponent: 1e3 is a serial number as often as a thousand.
+var numberRE = regexp.MustCompile(`^-?(0|[1-9]\d{0,14})(\.\d+)?$`)
+
+// guessed makes a number of what is plainly one, and true and false of these
+// words.
 func guessed(text string) any {
 	switch text {
 	case "true", "false":

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,7 +17,7 @@ type runStartCmd struct {
 	As            string   `help:"Who asks for it, in place of the user of the operating system." placeholder:"NAME"`
 	Module        string   `help:"The parameter module." placeholder:"NAME"`
 	Set           []string `help:"A parameter; may be given several times." sep:"none" placeholder:"NAME=VALUE"`
-	Configuration string   `help:"What has to be reached before the program starts: a name (dcs run config), or @FILE in YAML or JSON." placeholder:"NAME"`
+	Configuration []string `help:"What has to be reached before the program starts: a name (dcs run config), or @FILE in YAML or JSON. For another transition configure=, finish= or end= goes before it; may be given several times." sep:"none" placeholder:"NAME"`
 	Device        string   `help:"Which driver is to execute it, where several can." placeholder:"NAME"`
 	Procedure     string   `arg:"" help:"What is to be run, calibration for instance."`
 }
@@ -42,7 +43,7 @@ func (c *runStartCmd) run(ctx context.Context, con console) error {
 	defer f.s.leave()
 	if err := f.s.arrive(ctx); err != nil {
 		con.notef("%s was not started: %v", c.Procedure, err)
-		return exitNoAnswer
+		return noAnswerOr(ctx)
 	}
 	if err := f.learn(ctx, c.Procedure, c.Device); err != nil {
 		return err
@@ -64,19 +65,38 @@ func (c *runStartCmd) command() (wire.RunCommand, error) {
 	if cmd.User == "" {
 		cmd.User = userName()
 	}
-	if c.Configuration == "" {
-		return cmd, nil
-	}
-	one := wire.ConfigurationOrName{Name: c.Configuration}
-	if file, ok := strings.CutPrefix(c.Configuration, "@"); ok {
-		cfg, err := readConfiguration(file)
+	for _, text := range c.Configuration {
+		transition, one, err := configurationOf(text)
 		if err != nil {
 			return cmd, fmt.Errorf("--configuration: %w", err)
 		}
-		one = wire.ConfigurationOrName{Inline: &cfg}
+		if _, twice := cmd.Configurations[transition]; twice {
+			return cmd, fmt.Errorf("--configuration: the transition %s has two of them", transition)
+		}
+		if cmd.Configurations == nil {
+			cmd.Configurations = make(map[string]wire.ConfigurationOrName)
+		}
+		cmd.Configurations[transition] = one
 	}
-	cmd.Configurations = map[string]wire.ConfigurationOrName{wire.RunTransition: one}
 	return cmd, nil
+}
+
+// configurationOf reads NAME, @FILE, or one of these behind a transition and an
+// equals sign.
+func configurationOf(text string) (transition string, one wire.ConfigurationOrName, err error) {
+	transition, rest, ok := strings.Cut(text, "=")
+	switch {
+	case !ok || strings.HasPrefix(text, "@"):
+		transition, rest = wire.RunTransition, text
+	case !slices.Contains([]string{"configure", wire.RunTransition, "finish", "end"}, transition):
+		return "", one, fmt.Errorf("%q is no transition: choose configure, run, finish or end", transition)
+	}
+	file, isFile := strings.CutPrefix(rest, "@")
+	if !isFile {
+		return transition, wire.ConfigurationOrName{Name: rest}, nil
+	}
+	cfg, err := readConfiguration(file)
+	return transition, wire.ConfigurationOrName{Inline: &cfg}, err
 }
 
 // parameters reads them with the types that the drivers have said.
@@ -126,7 +146,7 @@ func (c *runAbortCmd) run(ctx context.Context, con console) error {
 	defer f.s.leave()
 	if err := f.s.arrive(ctx); err != nil {
 		con.notef("abort was not sent: %v", err)
-		return exitNoAnswer
+		return noAnswerOr(ctx)
 	}
 	cmd.Expires = time.Now().Add(expiryTime)
 	if cmd, err = wire.ParseRunCommand(wire.Abort, cmd.Payload()); err != nil {
@@ -154,10 +174,18 @@ func (c *runWatchCmd) run(ctx context.Context, con console) error {
 	defer f.s.leave()
 	if err := f.s.arrive(ctx); err != nil {
 		con.notef("%v", err)
-		return exitNoAnswer
+		return noAnswerOr(ctx)
 	}
 	if err := f.follow(ctx); !errors.Is(err, errNothingUnderWay) {
 		return err
 	}
 	return nil
+}
+
+// noAnswerOr is the exit code when nothing has come: a Ctrl-C has its own.
+func noAnswerOr(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return exitInterrupted
+	}
+	return exitNoAnswer
 }
