@@ -109,17 +109,20 @@ func TestRunMarks(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		answer string
+		later  string
 		want   RunMark
 		ok     bool
 	}{
-		"none":     {results(), RunMark{}, false},
-		"ended":    {results(run("scan", `[900000000000,41,"finished",950000.0]`)), RunMark{41, "scan", "finished", at(900), at(950)}, false},
-		"in it":    {results(run("scan", `[900000000000,41,"finished",1000000]`)), RunMark{41, "scan", "finished", at(900), at(1000)}, true},
-		"open":     {results(run("scan", `[900000000000,41,"running",null]`)), RunMark{41, "scan", "running", at(900), time.Time{}}, true},
-		"the last": {results(run("a", `[900000000000,41,"interrupted",0]`), run("b", `[980000000000,42,"running",null]`), run("c", `[800000000000,40,"running",null]`)), RunMark{42, "b", "running", at(980), time.Time{}}, true},
-		"foreign":  {results(run("a", `[900000000000,null,"x",null]`)), RunMark{}, false},
+		"none":     {results(), "", RunMark{}, false},
+		"ended":    {results(run("scan", `[900000000000,41,"finished",950000.0]`)), "", RunMark{41, "scan", "finished", at(900), at(950), false}, false},
+		"in it":    {results(run("scan", `[900000000000,41,"finished",1000000]`)), "", RunMark{41, "scan", "finished", at(900), at(1000), false}, true},
+		"open":     {results(run("scan", `[900000000000,41,null,null]`)), results(), RunMark{41, "scan", "", at(900), time.Time{}, true}, true},
+		"missed":   {results(run("scan", `[900000000000,41,null,null]`)), results(run("b", `[1200000000000,42,"finished",1300000]`)), RunMark{41, "scan", "", at(900), time.Time{}, false}, true},
+		"the last": {results(run("a", `[900000000000,41,"interrupted",0]`), run("b", `[980000000000,42,"running",null]`), run("c", `[800000000000,40,"running",null]`)), results(), RunMark{42, "b", "running", at(980), time.Time{}, true}, true},
+		"foreign":  {results(run("a", `[900000000000,null,"x",null]`)), "", RunMark{}, false},
 	} {
-		got, ok, err := scripted(t, says(200, tt.answer)).RunAt(t.Context(), at(1000))
+		a := &answers{by: [][2]string{{"time <= 1000000000000 ", tt.answer}, {fmt.Sprintf("time > %d ", tt.want.Start.UnixNano()), tt.later}}}
+		got, ok, err := scripted(t, a.ServeHTTP).RunAt(t.Context(), at(1000))
 		require.NoError(t, err, name)
 		assert.Equal(t, tt.ok, ok, name)
 		assert.Equal(t, tt.want, got, name)
@@ -129,6 +132,20 @@ func TestRunMarks(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, ok)
 	assert.Equal(t, at(900), got.Start)
+}
+
+// Without an end a mark counts only while the run may still be under way.
+func TestMarkWithoutEndDoesNotCountForEver(t *testing.T) {
+	open := RunMark{Number: 42, Start: at(1000), Newest: true}
+	assert.False(t, open.EndMissing(at(1000).Add(longestRun)))
+	assert.True(t, open.EndMissing(at(1001).Add(longestRun)), "months later")
+	passed, ended, failed := open, open, open
+	passed.Newest = false
+	assert.True(t, passed.EndMissing(at(1001)), "another run has begun")
+	failed.State = "failed"
+	assert.True(t, failed.EndMissing(at(1001)), "it has ended, and nobody knows when")
+	ended.End = at(1010)
+	assert.False(t, ended.EndMissing(at(1001).Add(longestRun)))
 }
 
 func TestStatesAt(t *testing.T) {
