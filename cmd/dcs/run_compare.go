@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 
 	"trackerdcs/pkg/runs"
@@ -99,6 +100,9 @@ func anyText(v any) string {
 	case nil:
 		return "-"
 	case float64:
+		if x == math.Trunc(x) && math.Abs(x) <= float64(maxWhole) {
+			return settingText(x) // two serial numbers differ in the last digit
+		}
 		return strconv.FormatFloat(x, 'g', 9, 64)
 	case string:
 		return cut(oneLine(x), 40)

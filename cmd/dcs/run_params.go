@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -91,8 +92,11 @@ func typed(text string, p wire.MetaParameter) (any, error) {
 	switch p.Type {
 	case wire.TypeInt:
 		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || n > maxWhole || n < -maxWhole {
-			return nil, fmt.Errorf("%q is no whole number up to 2^53", text)
+		switch {
+		case errors.Is(err, strconv.ErrRange) || err == nil && (n > maxWhole || n < -maxWhole):
+			return nil, fmt.Errorf("%q is beyond 2^53 (%d), up to which a message can carry any whole number: a parameter for more has to be a string", text, maxWhole)
+		case err != nil:
+			return nil, fmt.Errorf("%q is no whole number", text)
 		}
 		return float64(n), nil
 	case wire.TypeFloat:
@@ -111,10 +115,12 @@ func typed(text string, p wire.MetaParameter) (any, error) {
 	return text, nil
 }
 
-// maxWhole is up to where JSON's numbers count.
-const maxWhole = 1 << 53
+// maxWhole is the number up to which a float64, and with it JSON, holds every whole
+// number.
+const maxWhole int64 = 1 << 53
 
-// numberRE takes no exponent: 1e3 is a serial number as often as a thousand.
+// numberRE takes no exponent, no leading zero, and not more digits than a number in
+// JSON keeps: 1e3 and 007 are serial numbers as often as numbers.
 var numberRE = regexp.MustCompile(`^-?(0|[1-9]\d{0,14})(\.\d+)?$`)
 
 // guessed makes a number of what is plainly one, and true and false of these

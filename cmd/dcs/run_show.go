@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -127,9 +128,22 @@ func (p runPrinter) parameters(r runs.Run) {
 	p.section("parameters")
 	f := newFacts()
 	for _, k := range slices.Sorted(maps.Keys(r.Parameters)) {
-		f.add(plain, k, fmt.Sprint(r.Parameters[k]))
+		f.add(plain, k, settingText(r.Parameters[k]))
 	}
 	f.print(p.con, "  ")
+}
+
+// settingText is what somebody has set, with all of its digits: of a number as
+// long as nobody would write it with an exponent.
+func settingText(v any) string {
+	x, is := v.(float64)
+	switch {
+	case !is:
+		return fmt.Sprint(v)
+	case x != 0 && (math.Abs(x) < 1e-6 || math.Abs(x) >= 1e21): // as in JSON
+		return strconv.FormatFloat(x, 'g', -1, 64)
+	}
+	return strconv.FormatFloat(x, 'f', -1, 64)
 }
 
 func (p runPrinter) configurations(r runs.Run) {
@@ -146,7 +160,7 @@ func (p runPrinter) configuration(cfg wire.Configuration) {
 	for _, s := range cfg.Setpoints {
 		what := s.Op
 		if s.Value != nil {
-			what = strings.TrimSpace(fmt.Sprintf("%s %v %s", s.Op, s.Value, unitOf(s.Op)))
+			what = strings.TrimSpace(fmt.Sprintf("%s %s %s", s.Op, settingText(s.Value), unitOf(s.Op)))
 		}
 		f.add(plain, fmt.Sprintf("%s/%v", s.Device, s.Channel), what)
 	}
