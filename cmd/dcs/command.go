@@ -83,7 +83,7 @@ func (f *commandFlags) order(ctx context.Context, con console, to target, op, va
 	defer s.leave()
 	if err := s.arrive(ctx); err != nil {
 		con.notef("%s was not sent: %v", describe(to, cmd), err)
-		return exitNoAnswer
+		return noAnswerOr(ctx)
 	}
 	cmd.Expires = time.Now().Add(expiryTime)
 	w := &waiter{flags: f, con: con, to: to, cmd: cmd, s: s}

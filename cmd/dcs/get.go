@@ -60,7 +60,7 @@ func (c *getCmd) collect(ctx context.Context, con console, p path) (*model, erro
 	defer s.leave()
 	if err := s.arrive(ctx); err != nil {
 		con.notef("%v", err)
-		return nil, exitNoAnswer
+		return nil, noAnswerOr(ctx)
 	}
 	m, began := newModel(c.Root), time.Now()
 	for {

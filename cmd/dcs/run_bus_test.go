@@ -259,7 +259,7 @@ func TestRunStartGuesses(t *testing.T) {
 	assert.Equal(t, "vmon", got.Configurations[wire.RunTransition].Inline.Sensors[0].Field)
 	assert.Equal(t, userName(), got.User)
 	assert.Equal(t, 5, ended())
-	assert.Contains(t, errs.String(), "no answer to the start of calibration within 15s, though it may be executed all the same: no run control is on this broker (nothing on /service/runcontrol/state)")
+	assert.Contains(t, errs.String(), "no answer to the start of calibration within 5s, it may be executed all the same: no run control is on this broker (nothing on /service/runcontrol/state)")
 }
 
 func TestRunSilence(t *testing.T) {
@@ -267,10 +267,10 @@ func TestRunSilence(t *testing.T) {
 		"": "start it, or compare the broker", wire.Lost: "lost: its program has died", wire.Stopped: "stopped: start it",
 		wire.Ready: "send to /run/cmd/start, and read /run/ack?", wire.Unreachable: "unreachable (/service/runcontrol/state): no disk",
 	} {
-		f := &follower{flags: &busFlags{}, cmd: &wire.RunCommand{Op: wire.Start}, control: wire.State{State: state, Error: "no disk"}}
+		f := &follower{flags: &busFlags{}, cmd: &wire.RunCommand{Op: wire.Start}, control: &controller{name: runControl, state: wire.State{State: state, Error: "no disk"}}}
 		assert.Contains(t, f.silence(), want)
 	}
-	f := &follower{flags: &busFlags{}, control: wire.State{State: wire.Ready}}
+	f := &follower{flags: &busFlags{}, control: &controller{name: runControl, state: wire.State{State: wire.Ready}}}
 	assert.Contains(t, f.silence(), "read /run/state?")
 }
 
@@ -384,7 +384,7 @@ func TestRunWatch(t *testing.T) {
 func TestRunBreak(t *testing.T) {
 	con, out, errs := printed()
 	flags := &busFlags{}
-	f := &follower{flags: flags, con: con, view: &runView{con: con}, cmd: &wire.RunCommand{Op: wire.Start, ID: "x", Procedure: "p", Expires: time.Now().Add(-time.Minute)}}
+	f := &follower{flags: flags, con: con, view: &runView{con: con}, control: newController(""), cmd: &wire.RunCommand{Op: wire.Start, ID: "x", Procedure: "p", Expires: time.Now().Add(-time.Minute)}}
 	end, _ := f.take(event{lost: context.Canceled})
 	assert.False(t, end)
 	assert.Contains(t, errs.String(), "lost the broker")
@@ -408,7 +408,7 @@ func TestRunBreak(t *testing.T) {
 	assert.True(t, end)
 	assert.Equal(t, 5, codeOf(t, err), "accepted once, it cannot be called rejected")
 
-	f = &follower{flags: flags, con: con, view: &runView{con: con}, cmd: &wire.RunCommand{Op: wire.Abort}}
+	f = &follower{flags: flags, con: con, view: &runView{con: con}, control: newController(""), cmd: &wire.RunCommand{Op: wire.Abort}}
 	end, err = f.askAgain()
 	assert.True(t, end)
 	assert.Equal(t, 5, codeOf(t, err), "an abort of whatever runs could end the next run")

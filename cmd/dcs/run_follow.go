@@ -34,8 +34,8 @@ type follower struct {
 	run      int64 // that is followed; 0 while it is not known
 	accepted bool
 	final    *wire.Ack
-	before   event      // the last record before the command was accepted: topics may overtake each other
-	control  wire.State // run control's; empty while it has said none
+	before   event // the last record before the command was accepted: topics may overtake each other
+	control  *controller
 	offers   offers
 	away     bool             // the broker is
 	lost     <-chan time.Time // runs while run control is lost
@@ -46,11 +46,11 @@ type follower struct {
 // follower joins the bus to follow a run.
 func (f *busFlags) follower(con console) (*follower, error) {
 	r := f.Root
-	s, err := f.join(r.RunAck(), r.RunState(), r.ServiceState(runControl), r.Meta("+"), r.Log("+"))
+	s, err := f.join(r.RunAck(), r.RunState(), r.ServiceState("+"), r.Meta("+"), r.Log("+"))
 	if err != nil {
 		return nil, err
 	}
-	return &follower{flags: f, con: con, s: s, view: &runView{con: con, silent: f.json()}, offers: make(offers)}, nil
+	return &follower{flags: f, con: con, s: s, view: &runView{con: con, silent: f.json()}, offers: make(offers), control: newController(r)}, nil
 }
 
 // learn listens until a driver has described the procedure, or it must be
@@ -79,24 +79,18 @@ func (f *follower) learn(ctx context.Context, procedure, device string) error {
 // hear takes what is worth knowing before a command is sent, and reports
 // whether that was it.
 func (f *follower) hear(e event) bool {
-	levels, ok := f.flags.Root.Cut(e.msg.Topic)
-	switch {
-	case !ok:
-		return false
-	case e.msg.Topic == f.flags.Root.ServiceState(runControl):
-		var s wire.State
-		if json.Unmarshal(e.msg.Payload, &s) == nil {
-			f.takeControl(s)
-		}
-		return true
-	case len(levels) == 2 && levels[1] == wire.KindMeta:
-		var m wire.Meta
-		if json.Unmarshal(e.msg.Payload, &m) == nil && m.Kind == wire.KindCalibration {
-			f.offers[levels[0]] = m
-		}
+	if f.control.hear(e.msg) {
 		return true
 	}
-	return false
+	levels, ok := f.flags.Root.Cut(e.msg.Topic)
+	if !ok || len(levels) != 2 || levels[1] != wire.KindMeta {
+		return false
+	}
+	var m wire.Meta
+	if json.Unmarshal(e.msg.Payload, &m) == nil && m.Kind == wire.KindCalibration {
+		f.offers[levels[0]] = m
+	}
+	return true
 }
 
 // follow sends the command, if there is one, and follows the run to its end.
@@ -126,6 +120,7 @@ func (f *follower) follow(ctx context.Context) error {
 					return err
 				}
 			}
+			f.watchControl()
 		case <-tick.C:
 			if f.view.drawn {
 				f.view.show(time.Now())
@@ -134,13 +129,11 @@ func (f *follower) follow(ctx context.Context) error {
 			waited += patience
 			switch {
 			case f.heardOf():
-			case f.cmd != nil && (f.controlLives() || f.control.State == "") && waited < f.answerTime():
+			case f.cmd != nil && f.mayAnswer() && waited < f.answerTime():
 				patience = f.answerTime() - waited
 				first.Reset(patience)
-			case f.cmd != nil && f.control.State == "":
-				return f.noAnswer("no answer to %s within %v, though it may be executed all the same: %s", f.what(), waited, f.silence())
 			default:
-				return f.noAnswer("no answer to %s within %v: %s", f.what(), waited, f.silence())
+				return f.unanswered(waited)
 			}
 		case <-f.ask:
 			if end, err := f.askAgain(); end {
@@ -156,15 +149,6 @@ func (f *follower) follow(ctx context.Context) error {
 			return f.interrupted()
 		}
 	}
-}
-
-// answerTime is how long run control may take to answer the command: it looks at
-// readings first when that is what it is told to.
-func (f *follower) answerTime() time.Duration {
-	if _, ok := f.cmd.Configurations["configure"]; ok {
-		return runAnswerTime + configureTime
-	}
-	return runAnswerTime
 }
 
 // heardOf reports whether anything was said of what we wait for.
@@ -343,7 +327,7 @@ func (f *follower) takeRun(e event) (end bool, err error) {
 	}
 	if f.cmd == nil && f.run == 0 {
 		if r.State == "" || r.Run == 0 || wire.RunEnded(r.State) {
-			return true, f.nothing(r)
+			return true, f.nothing(r, e)
 		}
 		f.run = r.Run
 	}
@@ -364,6 +348,7 @@ func (f *follower) takeRun(e event) (end bool, err error) {
 	case r.Run > f.run:
 		return true, f.noAnswer("run %d has ended meanwhile, and run %d is %s: see dcs run show %d", f.run, r.Run, r.State, f.run)
 	}
+	f.printRecord(e)
 	f.view.ofRun(r, e.at)
 	if wire.RunEnded(r.State) {
 		return f.halfway()
@@ -372,7 +357,8 @@ func (f *follower) takeRun(e event) (end bool, err error) {
 }
 
 // nothing says that there is no run to follow.
-func (f *follower) nothing(r wire.Run) error {
+func (f *follower) nothing(r wire.Run, e event) error {
+	f.printRecord(e)
 	switch {
 	case f.flags.json():
 	case r.Run == 0:
@@ -381,6 +367,13 @@ func (f *follower) nothing(r wire.Run) error {
 		f.con.notef("no run is under way: the last one, run %d, is %s since %s", r.Run, r.State, stamp(r.Since))
 	}
 	return errNothingUnderWay
+}
+
+// printRecord prints a record for programs, where no acks are printed.
+func (f *follower) printRecord(e event) {
+	if f.cmd == nil && f.flags.json() {
+		fmt.Fprintf(f.con.out, "%s\n", wire.Encode(json.RawMessage(e.msg.Payload)))
+	}
 }
 
 // conclude says how it ended.

@@ -12,7 +12,7 @@ import (
 // follow prints the lines of the run under way until it has ended. It reports
 // true when the run that was asked for has ended already: then its log is kept.
 func (c *runLogCmd) follow(ctx context.Context, con console) (ended bool, err error) {
-	s, err := c.join(c.Root.RunState(), c.Root.Log("+"), c.Root.ServiceState(runControl))
+	s, err := c.join(c.Root.RunState(), c.Root.Log("+"), c.Root.ServiceState("+"), c.Root.State("+"))
 	if err != nil {
 		return false, err
 	}
@@ -21,7 +21,10 @@ func (c *runLogCmd) follow(ctx context.Context, con console) (ended bool, err er
 		con.notef("%v", err)
 		return false, noAnswerOr(ctx)
 	}
-	l := logFollower{cmd: c, con: con, p: logPrinter{con: con, json: c.json()}}
+	return c.newLogFollower(con).follow(ctx, s)
+}
+
+func (l *logFollower) follow(ctx context.Context, s *session) (ended bool, err error) {
 	limit := time.NewTimer(settleTime)
 	defer limit.Stop()
 	for {
@@ -29,7 +32,7 @@ func (c *runLogCmd) follow(ctx context.Context, con console) (ended bool, err er
 		case <-s.inbox.wake:
 			events, dropped := s.inbox.take()
 			if dropped > 0 {
-				con.notef("%d messages left out: they came faster than they were read", dropped)
+				l.con.notef("%d messages left out: they came faster than they were read", dropped)
 			}
 			for _, e := range events {
 				if end, kept, err := l.take(e); end || l.p.err != nil {
@@ -39,13 +42,14 @@ func (c *runLogCmd) follow(ctx context.Context, con console) (ended bool, err er
 					return kept, err
 				}
 			}
+			l.watch()
 		case <-limit.C:
 			if l.run == 0 {
-				con.notef("no run control has said anything on %s: is it on this broker? A run that has ended is printed without --follow", c.Root.RunState())
+				l.con.notef("no run control has said anything on %s: is it on this broker? A run that has ended is printed without --follow", l.cmd.Root.RunState())
 				return false, exitNoAnswer
 			}
 		case <-l.lost:
-			con.notef("run control has been away for %v: whether run %d goes on is not known", lostTime, l.run)
+			l.con.notef("%s, for %v now: how run %d goes on is not known; see dcs run watch", l.away(), lostTime, l.run)
 			return false, exitNoAnswer
 		case <-ctx.Done():
 			return false, exitInterrupted
@@ -55,12 +59,51 @@ func (c *runLogCmd) follow(ctx context.Context, con console) (ended bool, err er
 
 // logFollower prints what a run prints.
 type logFollower struct {
-	cmd  *runLogCmd
-	con  console
-	p    logPrinter
-	run  int64
-	next int64            // number of the line that comes next; 0 before the first
-	lost <-chan time.Time // comes when run control has been away for long; nil while it is there
+	cmd     *runLogCmd
+	con     console
+	p       logPrinter
+	run     int64
+	next    int64  // number of the line that comes next; 0 before the first
+	device  string // that executes the run
+	control *controller
+	drivers map[string]wire.State
+	said    string           // who is away
+	lost    <-chan time.Time // runs while somebody is
+}
+
+func (c *runLogCmd) newLogFollower(con console) *logFollower {
+	return &logFollower{
+		cmd: c, con: con, p: logPrinter{con: con, json: c.json()}, control: newController(c.Root), drivers: make(map[string]wire.State),
+	}
+}
+
+// away says who of those without whom no lines come is away.
+func (l *logFollower) away() string {
+	switch d := l.drivers[l.device]; {
+	case l.run == 0:
+		return ""
+	case gone(l.control.state):
+		return "run control is " + l.control.state.State
+	case gone(d):
+		return l.device + " is " + d.State
+	}
+	return ""
+}
+
+// watch tells who is away: what is retained of a run says that it is running for as
+// long as nobody says otherwise.
+func (l *logFollower) watch() {
+	away := l.away()
+	switch {
+	case away == "":
+		l.lost = nil
+	case l.lost == nil:
+		l.lost = time.After(lostTime)
+	}
+	if away != "" && away != l.said {
+		l.con.notef("%s: waiting for it", away)
+	}
+	l.said = away
 }
 
 // take takes an event. At the end kept says that the log is to be read from
@@ -70,21 +113,17 @@ func (l *logFollower) take(e event) (end, kept bool, err error) {
 	case e.lost != nil:
 		l.con.notef("lost the broker (%v): waiting for it", e.lost)
 	case e.msg.Topic == "":
-	case e.msg.Topic == l.cmd.Root.ServiceState(runControl):
-		var s wire.State
-		if json.Unmarshal(e.msg.Payload, &s) != nil {
-			break
-		}
-		switch gone := s.State == wire.Lost || s.State == wire.Stopped; {
-		case !gone:
-			l.lost = nil
-		case l.lost == nil:
-			l.con.notef("run control is %s: waiting for it", s.State)
-			l.lost = time.After(lostTime)
-		}
+	case l.control.hear(e.msg):
 	case e.msg.Topic == l.cmd.Root.RunState():
 		return l.takeRun(e.msg.Payload)
 	default:
+		if levels, ok := l.cmd.Root.Cut(e.msg.Topic); ok && len(levels) == 2 && levels[1] == wire.KindState {
+			var s wire.State
+			if json.Unmarshal(e.msg.Payload, &s) == nil {
+				l.drivers[levels[0]] = s
+			}
+			break
+		}
 		var b wire.LogBatch
 		if json.Unmarshal(e.msg.Payload, &b) == nil && b.Run == l.run && l.run != 0 {
 			l.lines(b)
@@ -113,7 +152,7 @@ func (l *logFollower) takeRun(payload []byte) (end, kept bool, err error) {
 		l.con.notef("no run is under way: dcs run log %d prints the last one's", max(r.Run, 1))
 		return true, false, nil
 	default:
-		l.run = r.Run
+		l.run, l.device = r.Run, r.Device
 	}
 	return false, false, nil
 }
