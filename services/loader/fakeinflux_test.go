@@ -145,9 +145,47 @@ func (f *fakeInflux) store(r *http.Request) {
 	defer f.mu.Unlock()
 	for line := range strings.Lines(string(body)) {
 		key, fields, when := cutLine(strings.TrimSpace(line))
-		f.points[key+" "+when] = fields
+		f.points[key+" "+when] = merged(f.points[key+" "+when], fields)
 	}
 	f.wake()
+}
+
+// merged is what InfluxDB keeps of a point that comes again: the fields of both,
+// and of one that is in both the later value.
+func merged(before, fields string) string {
+	if before == "" {
+		return fields
+	}
+	var names []string
+	values := make(map[string]string)
+	for _, f := range append(cutFields(before), cutFields(fields)...) {
+		name, value, _ := strings.Cut(f, "=")
+		if _, known := values[name]; !known {
+			names = append(names, name)
+		}
+		values[name] = value
+	}
+	for i, name := range names {
+		names[i] = name + "=" + values[name]
+	}
+	return strings.Join(names, ",")
+}
+
+// cutFields takes fields apart. A comma in a text does not part them.
+func cutFields(fields string) (list []string) {
+	begin, quoted := 0, false
+	for i := 0; i < len(fields); i++ {
+		switch {
+		case fields[i] == '\\':
+			i++
+		case fields[i] == '"':
+			quoted = !quoted
+		case fields[i] == ',' && !quoted:
+			list = append(list, fields[begin:i])
+			begin = i + 1
+		}
+	}
+	return append(list, fields[begin:])
 }
 
 // has reports whether there is a point whose series begins so. It is called with

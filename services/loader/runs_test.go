@@ -66,6 +66,8 @@ func TestLinesOfRuns(t *testing.T) {
 			`run,procedure=calibration number=42,module="M12",user="alice",uid="u1",title="42 calibration M12" ` + noon, ""},
 		{"ended", "/run/annotation", annotated("finished", start, start.Add(90*time.Second+500*time.Millisecond)),
 			`run,procedure=calibration number=42,module="M12",user="alice",uid="u1",title="42 calibration M12",state="finished",end_ms=1795176090500,duration=90.5 ` + noon, ""},
+		{"its results are awaited", "/run/annotation", annotated("finishing", start, start.Add(time.Minute)),
+			`run,procedure=calibration number=42,module="M12",user="alice",uid="u1",title="42 calibration M12" ` + noon, ""},
 		{"ended before it began", "/run/annotation", annotated("failed", start, start.Add(-time.Second)),
 			`run,procedure=calibration number=42,module="M12",user="alice",uid="u1",title="42 calibration M12",state="failed",end_ms=1795175999000 ` + noon, ""},
 		{"nasty texts", "/run/annotation", `{"run":1,"procedure":"a b,c=d","user":"x\"\\\ny","module":"é","state":"failed","start":"2026-11-20T13:00:00+01:00"}`,
@@ -144,7 +146,7 @@ func TestProgressIsNoPoint(t *testing.T) {
 // Where the live side leaves something behind it forgets what a run's state was:
 // in what it left there may be another.
 func TestStateOfRunsAfterAGap(t *testing.T) {
-	_, d, _ := newRunsDrain(t)
+	d := newRunsDrain(t)
 	for _, c := range []*cursor{&d.live, &d.past} {
 		say := func() int {
 			got, _, err := c.encoder.appendLines(nil, received("/run/state", `{"run":1,"state":"running"}`))
@@ -160,28 +162,38 @@ func TestStateOfRunsAfterAGap(t *testing.T) {
 	assert.Len(t, d.backlog, 1)
 }
 
-func newRunsDrain(t *testing.T) (*loader, *drain, *storer) {
+func newRunsDrain(t *testing.T) *drain {
 	l := openLoader(t, testConfig(t, ""), t.TempDir(), archiveFunc(func(context.Context, []byte) error { return nil }))
 	t.Cleanup(l.close)
-	return l, l.drain, l.storer
+	return l.drain
 }
 
-// Whichever of a run's two lines InfluxDB takes last, nothing is hidden: what the
-// start says the end says too.
+// Two batches are on their way at a time, and the backlog comes after what comes
+// now: in whichever order InfluxDB takes what is said of a run, what stays is its
+// end. Run control says a run again after a reconnect, in any state.
 func TestStartDoesNotHideTheEnd(t *testing.T) {
-	line := func(payload string) (series string, fields []string, at string) {
-		b, _, err := newEncoder("").appendLines(nil, received("/run/annotation", payload))
-		require.NoError(t, err)
-		parts := strings.SplitN(strings.TrimSpace(string(b)), " ", 2)
-		i := strings.LastIndex(parts[1], " ")
-		return parts[0], strings.Split(parts[1][:i], ","), parts[1][i:]
+	end := noon.Add(time.Minute)
+	for _, state := range []string{wire.RunFinished, wire.RunFailed, wire.RunAborted, wire.RunInterrupted} {
+		key, ended := annotationPoint(t, annotated(state, noon, end))
+		assert.Equal(t, "run,procedure=calibration "+fmt.Sprint(noon.UnixNano()), key)
+		assert.Contains(t, ended, `,state="`+state+`",end_ms=1795176060000,duration=60`)
+		for _, before := range []string{annotated(wire.RunRunning, noon, time.Time{}), annotated(wire.RunFinishing, noon, end)} {
+			sameKey, begun := annotationPoint(t, before)
+			assert.Equal(t, key, sameKey, "it is one point")
+			assert.NotEqual(t, ended, begun)
+			assert.Equal(t, ended, merged(begun, ended))
+			assert.Equal(t, ended, merged(ended, begun))
+		}
 	}
-	series, start, at := line(annotated("running", noon, time.Time{}))
-	series2, end, at2 := line(annotated("finished", noon, noon.Add(time.Minute)))
-	assert.Equal(t, series, series2)
-	assert.Equal(t, at, at2)
-	assert.Subset(t, end, start)
-	assert.Contains(t, end, `state="finished"`)
+}
+
+// annotationPoint is the key of an annotation's point, and its fields.
+func annotationPoint(t *testing.T, payload string) (key, fields string) {
+	t.Helper()
+	got, _, err := newEncoder("").appendLines(nil, received("/run/annotation", payload))
+	require.NoError(t, err)
+	series, fields, when := cutLine(strings.TrimSpace(string(got)))
+	return series + " " + when, fields
 }
 
 // A run as run control says it, from the bus to InfluxDB.
@@ -229,6 +241,27 @@ func TestRunIsArchived(t *testing.T) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	assert.NotContains(t, r.pages, "/service/loader/ledger/run")
+}
+
+// A loader that was started anew knows nothing of what the one before it stored.
+func TestEndStaysWhenTheStartIsStoredAfterARestart(t *testing.T) {
+	r := newRig(t)
+	_, stop := r.loader(r.config())
+	r.state(wire.Ready)
+	run := func() string { return r.influx.series("run,procedure=calibration")[fmt.Sprint(noon.UnixNano())] }
+	r.say("/run/annotation", annotated(wire.RunFinished, noon, noon.Add(time.Minute)))
+	r.influx.wait("the run's end", func() bool { return run() != "" })
+	stop()
+	r.loader(r.config())
+	r.say("/run/annotation", annotated(wire.RunRunning, noon, time.Time{}))
+	r.influx.wait("its start", func() bool {
+		return strings.Count(strings.Join(r.influx.tried, ""), "run,procedure=calibration ") == 2
+	})
+	r.say("/sensor/a/b", "1")
+	r.influx.wait("what came after it", func() bool { return r.influx.has("sensor,") })
+	r.influx.mu.Lock()
+	defer r.influx.mu.Unlock()
+	assert.Equal(t, `number=42,module="M12",user="alice",uid="u1",title="42 calibration M12",state="finished",end_ms=1795176060000,duration=60`, run())
 }
 
 // A loader from before runs has other subscriptions in its list; they stay
