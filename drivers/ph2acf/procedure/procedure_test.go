@@ -77,7 +77,7 @@ func TestArguments(t *testing.T) {
 	call := Call{Run: 42, UID: "u-1", Dir: "/work", Parameters: values}
 	args, err := p.ArgumentsOf(call)
 	require.NoError(t, err)
-	assert.Equal(t, []string{"--module", "M12", "--vcal=200", "-t-0.5", "fast{run} $(id) `x` ; \"'", "--run", "42", "/work/x", `{"a":200}`, "true", "-rf", "/data//"}, args)
+	assert.Equal(t, []string{"--module", "M12", "--vcal=200", "-t-0.5", "fast{run} $(id) `x` ; \"'", "--run", "42", "/runs/x", `{"a":200}`, "true", "-rf", "/data//"}, args)
 	env, err := p.EnvironmentOf(call)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"LANG=C", "WHO=u-1 calibration M12"}, env)
