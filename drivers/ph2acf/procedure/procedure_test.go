@@ -74,7 +74,7 @@ func TestArguments(t *testing.T) {
 	p := parse(t)["calibration"]
 	values, err := p.Check(wire.Parameters{"module": "M12", "label": "{run} $(id) `x` ; \"'", "temperature": -0.5, "fast": true, "note": "-rf"})
 	require.NoError(t, err)
-	call := Call{Run: 42, UID: "u-1", Dir: "/work", Parameters: values}
+	call := Call{Run: 42, UID: "u-1", Dir: "/runs", Parameters: values}
 	args, err := p.ArgumentsOf(call)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"--module", "M12", "--vcal=200", "-t-0.5", "fast{run} $(id) `x` ; \"'", "--run", "42", "/runs/x", `{"a":200}`, "true", "-rf", "/data//"}, args)
