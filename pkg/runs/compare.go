@@ -35,7 +35,7 @@ var setpoints = []string{"on", "vreq", "ireq", "ramp"}
 
 // Compare puts two runs side by side, first the settings, then the results, each
 // in order of their paths, those that are equal too. Settings are procedure, module,
-// device, program, arguments, parameters, configurations, versions, and the
+// device, program, parameters (or the arguments, where there are none), configurations, versions, and the
 // setpoints of all supplies at the start. Results are all numbers in Results,
 // by file and path; an entry of a list is named after its "name" if all have one,
 // else it is counted from 0.
@@ -50,7 +50,7 @@ func settings(r Run) map[string]any {
 			into[key] = text
 		}
 	}
-	if len(r.Arguments) > 0 {
+	if len(r.Arguments) > 0 && len(r.Parameters) == 0 { // else they say the same once more
 		into["arguments"] = strings.Join(r.Arguments, " ")
 	}
 	for name, v := range r.Parameters {
