@@ -114,7 +114,7 @@ func TestRunsSurviveKills(t *testing.T) {
 	ran := make(map[int64]outcome)
 	sometime := func(d time.Duration) { lasts(t, time.Duration(random.Int64N(int64(d)))) }
 	for i := range kills {
-		victim, point := victims[i%len(victims)], points[(i/len(victims)+i+offset)%len(points)]
+		victim, point := victims[i%len(victims)], points[(i/len(victims)+i%len(victims)+offset)%len(points)]
 		ramp := wire.ConfigurationOrName{Inline: &wire.Configuration{Setpoints: []wire.Setpoint{
 			{Device: "hv", Channel: 0, Op: wire.SetV, Value: 5 + 10*float64(i%2)}, {Device: "hv", Channel: 0, Op: wire.Switch, Value: wire.On},
 		}}}
