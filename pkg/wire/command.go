@@ -242,12 +242,7 @@ func (c *Command) setField(f field) (err error) {
 	case "expires":
 		c.Expires, err = instant(f)
 	case "dry":
-		switch string(f.raw) {
-		case "0", "1":
-			c.Dry = f.raw[0] == '1'
-		default:
-			err = errors.New(`"dry" is 0 or 1`)
-		}
+		c.Dry, err = flag(f)
 	case "reason":
 		if c.Op != Lock {
 			return fmt.Errorf(`%s takes no "reason"`, Echo(c.Op))
@@ -311,6 +306,15 @@ func text(f field, least, most int) (string, error) {
 		return "", fmt.Errorf("%q has %d bytes: write %d to %d", f.key, len(s), least, most)
 	}
 	return s, nil
+}
+
+// flag reads a yes or no, which is 1 or 0.
+func flag(f field) (bool, error) {
+	switch string(f.raw) {
+	case "0", "1":
+		return f.raw[0] == '1', nil
+	}
+	return false, fmt.Errorf("%q is 0 or 1", f.key)
 }
 
 func instant(f field) (time.Time, error) {

@@ -437,12 +437,7 @@ func (c *RunCommand) setField(f field) (err error) {
 	case "expires":
 		c.Expires, err = instant(f)
 	case "dry":
-		switch string(f.raw) {
-		case "0", "1":
-			c.Dry = f.raw[0] == '1'
-		default:
-			err = errors.New(`"dry" is 0 or 1`)
-		}
+		c.Dry, err = flag(f)
 	default:
 		err = fmt.Errorf("unknown key %q", Echo(f.key))
 	}
