@@ -1,0 +1,128 @@
+// Package live knows what is on the bus now: each device's description, state
+// and last status with its age, what the gateway's commands have come to, and
+// the stream of all that for browsers.
+package live
+
+import (
+	"encoding/json"
+	"time"
+
+	"trackerdcs/pkg/wire"
+)
+
+// Bus is what the gateway says of its own connection to the broker.
+type Bus struct {
+	Connected bool      `json:"connected"`
+	Alive     bool      `json:"alive"` // a message of its own came back within the last two seconds
+	Since     time.Time `json:"since"` // of Connected and Alive both being as they are
+}
+
+// How old a device's last status is, docs/contract.md, section 5.
+const (
+	Fresh   = "live"    // at most 1.5 periods
+	Stale   = "stale"   // older
+	Invalid = "invalid" // older than 5 periods
+	Never   = "none"    // there was none since the gateway started
+)
+
+// Device is what is known of a device.
+type Device struct {
+	Name      string                  `json:"name"`
+	Meta      *wire.Meta              `json:"meta"`
+	State     *wire.State             `json:"state"`
+	Status    json.RawMessage         `json:"status"` // as it was on the bus; null when there was none
+	At        int64                   `json:"at"`     // when it was measured, ms since 1970 of the gateway's clock; 0 when there was none
+	Freshness string                  `json:"freshness"`
+	Locks     map[string]wire.LockTag `json:"locks"`            // by channel number
+	Report    *wire.Report            `json:"report,omitempty"` // of a device that executes runs
+}
+
+// Service is what is known of a service.
+type Service struct {
+	Name  string      `json:"name"`
+	State *wire.State `json:"state"`
+}
+
+// Reading is a value of an outside sensor.
+type Reading struct {
+	Sensor      string  `json:"sensor"`
+	Measurement string  `json:"measurement"`
+	Value       float64 `json:"value"`
+	At          int64   `json:"at"` // when it came, ms since 1970
+}
+
+// Snapshot is all of it.
+type Snapshot struct {
+	Now      int64     `json:"now"` // ms since 1970
+	Bus      Bus       `json:"bus"`
+	Devices  []Device  `json:"devices"`  // in order of their names
+	Services []Service `json:"services"` // in order of their names
+	Sensors  []Reading `json:"sensors"`
+	Run      *wire.Run `json:"run"`  // under way, or the last
+	Acks     []AckOf   `json:"acks"` // the last 100, the oldest first
+}
+
+// AckOf is an ack and whose it is: a device's, or "run" for run control's.
+type AckOf struct {
+	Device string   `json:"device"`
+	Ack    wire.Ack `json:"ack"`
+	At     int64    `json:"at"` // when it came, ms since 1970
+}
+
+// Kinds of event in the stream.
+const (
+	EventHello   = "hello"   // Snapshot, first
+	EventTick    = "tick"    // Tick, every half second
+	EventStatus  = "status"  // StatusOf
+	EventState   = "state"   // StateOf
+	EventMeta    = "meta"    // MetaOf
+	EventLocks   = "locks"   // LocksOf
+	EventAck     = "ack"     // AckOf
+	EventRun     = "run"     // wire.Run
+	EventReport  = "report"  // ReportOf
+	EventLog     = "log"     // LogOf
+	EventSensor  = "sensor"  // Reading
+	EventRemoved = "removed" // Removed
+	EventBye     = "bye"     // Bye, last: the session has ended
+)
+
+// The data of events.
+type (
+	Tick struct {
+		Now int64 `json:"now"`
+		Bus Bus   `json:"bus"`
+	}
+	StatusOf struct {
+		Device string          `json:"device"`
+		At     int64           `json:"at"`
+		Status json.RawMessage `json:"status"`
+	}
+	StateOf struct {
+		Device  string     `json:"device,omitempty"`
+		Service string     `json:"service,omitempty"`
+		State   wire.State `json:"state"`
+	}
+	MetaOf struct {
+		Device string    `json:"device"`
+		Meta   wire.Meta `json:"meta"`
+	}
+	LocksOf struct {
+		Device string                  `json:"device"`
+		Locks  map[string]wire.LockTag `json:"locks"`
+	}
+	ReportOf struct {
+		Device string      `json:"device"`
+		Report wire.Report `json:"report"`
+	}
+	LogOf struct {
+		Device string        `json:"device"`
+		Log    wire.LogBatch `json:"log"`
+	}
+	Removed struct {
+		Device  string `json:"device,omitempty"`
+		Service string `json:"service,omitempty"`
+	}
+	Bye struct {
+		Reason string `json:"reason"`
+	}
+)
