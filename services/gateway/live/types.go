@@ -69,6 +69,25 @@ type AckOf struct {
 	At     int64    `json:"at"` // when it came, ms since 1970
 }
 
+// PhaseSent and PhaseUnanswered are what the gateway itself says of a command;
+// the other phases are those of acks.
+const (
+	PhaseSent       = "sent"       // no ack yet
+	PhaseUnanswered = "unanswered" // and none came in time: what became of it is not known
+)
+
+// Outcome is what is known of a command that went through the gateway.
+type Outcome struct {
+	ID       string    `json:"id"`
+	Phase    string    `json:"phase"`
+	Code     string    `json:"code"`
+	Message  string    `json:"message"`
+	Closest  *float64  `json:"closest"`
+	Readback *float64  `json:"readback"`
+	Run      int64     `json:"run,omitempty"`
+	Ack      *wire.Ack `json:"ack"` // the latest
+}
+
 // Kinds of event in the stream.
 const (
 	EventHello   = "hello"   // Snapshot, first
