@@ -48,6 +48,7 @@ func run(ctx context.Context, env *service.Env, cfg *config) error {
 	}
 	env.Metrics.MustRegister(d.acks, prometheus.NewCounterFunc(
 		prometheus.CounterOpts{Name: "dcs_commands_dropped_total", Help: "Commands that found no room in the mailbox."}, d.commands.lostCount))
+	dev.Retain(wire.KindLocks, d.machine.Locks())
 	dev.Subscribe(cfg.Root.Commands(env.Name), 2, d.commands.put)
 	return dev.Run(ctx, d.loop)
 }
@@ -168,6 +169,7 @@ func (d *driver) handle(event any) {
 	if e.Save {
 		d.saving = true
 		locks := d.machine.Locks()
+		d.Retain(wire.KindLocks, locks)
 		go func() { d.saved <- d.locks.save(locks) }() // ends with the disk's answer, which loop takes
 	}
 }

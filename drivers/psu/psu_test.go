@@ -244,9 +244,15 @@ func TestLocksOutliveARestart(t *testing.T) {
 	hv := fastHV()
 	b := newBench(t, "hv", "iseg", hv)
 	b.start()
+	said := bustest.Listen(t, b.broker.URL(), "/hv/locks")
 	assert.Equal(t, wire.Done, last(b.command("lock", "1", `{"reason":"hands inside","user":"alice"}`)).Phase)
+	said.Await(0, "who locked what", func(m bus.Message) bool {
+		var locks map[string]wire.LockTag
+		return json.Unmarshal(m.Payload, &locks) == nil && locks["1"].User == "alice" && locks["1"].Reason == "hands inside"
+	})
 	b.stop()
 	b.start()
+	bustest.Listen(t, b.broker.URL(), "/hv/locks").Await(0, "the lock, retained", func(m bus.Message) bool { return strings.Contains(string(m.Payload), "alice") })
 	a := last(b.command("setv", "1", "10"))
 	assert.Equal(t, wire.Locked, a.Code)
 	assert.Contains(t, a.Message, "alice")

@@ -55,7 +55,7 @@ type Device struct {
 	mu       sync.Mutex
 	seq      uint64
 	kept     backlog
-	meta     []byte
+	retained map[string][]byte // what stands on the device's retained topics, by kind
 	services map[string]string // the last state of each service
 
 	replay  chan struct{} // holds one token: send what is kept
@@ -73,6 +73,7 @@ func New(env *service.Env, s *Settings) (*Device, error) {
 	d := &Device{
 		Member: m, env: env, root: s.Root, name: env.Name,
 		kept:     backlog{limit: s.Backlog},
+		retained: make(map[string][]byte),
 		services: make(map[string]string),
 		replay:   make(chan struct{}, 1),
 		sent:     prometheus.NewCounter(prometheus.CounterOpts{Name: "dcs_statuses_total", Help: "Statuses made."}),
@@ -93,8 +94,8 @@ func New(env *service.Env, s *Settings) (*Device, error) {
 		clear(d.services) // a service that is ready when we are back may have come after us
 	})
 	m.OnConnect(func() {
-		d.sayMeta()
-		time.AfterFunc(sayAgain, d.sayMeta)
+		d.sayRetained()
+		time.AfterFunc(sayAgain, d.sayRetained)
 		d.askReplay()
 	})
 	return d, nil
@@ -153,13 +154,17 @@ func (d *Device) Answer(a wire.Ack) {
 }
 
 // Describe publishes the device's description when it has changed.
-func (d *Device) Describe(m wire.Meta) {
-	b := wire.Encode(m)
+func (d *Device) Describe(m wire.Meta) { d.Retain(wire.KindMeta, m) }
+
+// Retain publishes what stands on a retained topic of the device's, when it has
+// changed, and again in each new connection.
+func (d *Device) Retain(kind string, payload any) {
+	b := wire.Encode(payload)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !bytes.Equal(b, d.meta) {
-		d.meta = b
-		d.sendMeta()
+	if !bytes.Equal(b, d.retained[kind]) {
+		d.retained[kind] = b
+		d.sendRetained(kind)
 	}
 }
 
@@ -167,18 +172,17 @@ func (d *Device) Describe(m wire.Meta) {
 // subscriber that comes in the same moment may have missed it.
 const sayAgain = 500 * time.Millisecond
 
-func (d *Device) sayMeta() {
+func (d *Device) sayRetained() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.sendMeta()
+	for kind := range d.retained {
+		d.sendRetained(kind)
+	}
 }
 
-// sendMeta is called with mu held, so that the latest description is the last
-// to leave.
-func (d *Device) sendMeta() {
-	if d.meta != nil {
-		d.Send(bus.Message{Topic: d.root.Meta(d.name), QoS: 1, Retained: true, Payload: d.meta}, nil)
-	}
+// sendRetained is called with mu held, so that the latest is the last to leave.
+func (d *Device) sendRetained(kind string) {
+	d.Send(bus.Message{Topic: d.root.Topic(d.name, kind), QoS: 1, Retained: true, Payload: d.retained[kind]}, nil)
 }
 
 // watchServices replays when a service turns ready: a loader that was away may

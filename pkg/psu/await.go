@@ -218,7 +218,7 @@ func (m *Machine) lock(now time.Time, e *Effects, t *task) {
 		case locked:
 			t.trouble, t.troubled = m.lockText(n, l), wire.Locked
 		default:
-			m.locks[n] = Lock{User: t.cmd.User, Reason: t.cmd.Reason, Time: now.UTC().Round(0)}
+			m.locks[n] = wire.LockTag{User: t.cmd.User, Reason: t.cmd.Reason, Time: now.UTC().Round(0)}
 		}
 	}
 	if t.cmd.Op == wire.Lock {

@@ -105,7 +105,7 @@ func newWalker(mode byte) *walker {
 	cfg := Config{Boot: "b00", Limits: w.limits}
 	if mode&16 != 0 {
 		w.locked[2] = true
-		cfg.Locks = map[int]Lock{2: {Reason: "work"}}
+		cfg.Locks = map[int]wire.LockTag{2: {Reason: "work"}}
 	}
 	w.m = NewMachine(cfg)
 	return w

@@ -7,13 +7,15 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"trackerdcs/pkg/wire"
 )
 
 func locked(numbers ...int) func(*Config) {
 	return func(c *Config) {
-		c.Locks = make(map[int]Lock)
+		c.Locks = make(map[int]wire.LockTag)
 		for _, n := range numbers {
-			c.Locks[n] = Lock{User: "bob", Reason: "cable out", Time: noon}
+			c.Locks[n] = wire.LockTag{User: "bob", Reason: "cable out", Time: noon}
 		}
 	}
 }
@@ -55,9 +57,9 @@ func TestLocksAreKept(t *testing.T) {
 	require.NoError(t, g.step("l: lock/1 why user=eve"))
 	assert.Equal(t, 1, g.saves)
 	assert.Equal(t, 1, g.statuses, "a status shows the lock")
-	assert.Equal(t, map[int]Lock{1: {User: "eve", Reason: "why", Time: noon}}, g.m.Locks())
+	assert.Equal(t, map[int]wire.LockTag{1: {User: "eve", Reason: "why", Time: noon}}, g.m.Locks())
 	kept := g.m.Locks()
-	kept[2] = Lock{}
+	kept[2] = wire.LockTag{}
 	assert.Len(t, g.m.Locks(), 1, "Locks is a copy")
 
 	after := newStage(func(c *Config) { c.Locks = g.m.Locks() }, nil)

@@ -38,7 +38,7 @@ type Machine struct {
 	awaiting []*task // written, and not yet seen to have had their effect
 	saving   []*task // lock and unlock that are to be kept on disk
 	kept     []*task // those that are being kept
-	locks    map[int]Lock
+	locks    map[int]wire.LockTag
 	ids      *ids.Book
 	made     int          // ids made up
 	stamper  wire.Stamper // of readings
@@ -48,19 +48,12 @@ type Machine struct {
 // Config is what a machine starts from.
 type Config struct {
 	Boot   string
-	Limits map[int]Limit // the operator's, by channel
-	Locks  map[int]Lock  // as they stood at the last end
+	Limits map[int]Limit        // the operator's, by channel
+	Locks  map[int]wire.LockTag // as they stood at the last end
 }
 
 // Limit is a range of volts, signed, both ends included.
 type Limit struct{ Min, Max float64 }
-
-// Lock is a channel's tag: who locked it out, why and when.
-type Lock struct {
-	User   string    `json:"user"`
-	Reason string    `json:"reason"`
-	Time   time.Time `json:"time"`
-}
 
 // channel is what is known of one channel.
 type channel struct {
@@ -140,13 +133,13 @@ func OpsOf(i Instrument) Ops {
 func NewMachine(cfg Config) *Machine {
 	m := &Machine{cfg: cfg, locks: maps.Clone(cfg.Locks), channels: make(map[int]*channel), ids: ids.New()}
 	if m.locks == nil {
-		m.locks = make(map[int]Lock)
+		m.locks = make(map[int]wire.LockTag)
 	}
 	return m
 }
 
 // Locks are the locks as they stand.
-func (m *Machine) Locks() map[int]Lock { return maps.Clone(m.locks) }
+func (m *Machine) Locks() map[int]wire.LockTag { return maps.Clone(m.locks) }
 
 // Handle takes one event. now must not go back (its monotonic part counts);
 // its wall clock is what a command's expires is held against.

@@ -175,7 +175,7 @@ func (m *Machine) judgeLocks(t *task) (wire.Code, string) {
 	return wire.OK, ""
 }
 
-func (m *Machine) lockText(n int, l Lock) string {
+func (m *Machine) lockText(n int, l wire.LockTag) string {
 	by := ""
 	if l.User != "" {
 		by = " by " + l.User

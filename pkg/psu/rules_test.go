@@ -323,7 +323,7 @@ func TestRule11AStartWritesNothing(t *testing.T) {
 	s.channels[0].On, s.channels[0].VReq, s.channels[0].VMon = wire.Yes, wire.Known(2000), wire.Known(300)
 	s.trip(1)
 	s.openInterlock(2)
-	m := NewMachine(Config{Boot: "b00", Limits: Limits{0: {0, 10}}, Locks: map[int]Lock{0: {Reason: "x"}}})
+	m := NewMachine(Config{Boot: "b00", Limits: Limits{0: {0, 10}}, Locks: map[int]wire.LockTag{0: {Reason: "x"}}})
 	for _, ev := range []any{Tick{}, Broken{}, s.opened(), s.read(), Tick{}, s.read(), Gone{}, s.opened(), s.read(), Written{}, Saved{}} {
 		assert.Equal(t, Effects{}, m.Handle(noon, ev), "%T", ev)
 	}

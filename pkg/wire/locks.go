@@ -15,3 +15,6 @@ type LockTag struct {
 // Locks is the retained topic of a supply's locks: an object of LockTag by
 // channel number, empty when nothing is locked.
 func (r Root) Locks(dev string) string { return r.device(dev, KindLocks) }
+
+// Topic is the topic of that kind below a device's name.
+func (r Root) Topic(dev, kind string) string { return r.device(dev, kind) }
