@@ -60,3 +60,6 @@ require (
 	golang.org/x/time v0.16.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 )
+
+// npm packages that happen to hold Go files.
+ignore node_modules
