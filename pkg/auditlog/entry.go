@@ -46,6 +46,8 @@ type Entry struct {
 	Closest *float64 `json:"closest,omitempty"`
 	Message string   `json:"message,omitempty"`
 
+	Said time.Time `json:"said,omitzero"` // the time in an ack: the device's clock, and earlier than Time by how long it was on its way
+
 	Prev string `json:"prev"` // hash of the entry before, empty in the first
 	Hash string `json:"hash"` // SHA-256 in hexadecimal, of this entry without it
 }
