@@ -1,0 +1,162 @@
+// What the gateway's stream says of the laboratory, as signals: a component that
+// reads one is drawn again when it changes, and no other is.
+import { computed, signal, type ReadonlySignal, type Signal } from '@preact/signals'
+import type { AckOf, Bus, Device, Reading, RunRecord, Schemas, Service, Snapshot } from '../api/types'
+import { Clock, freshnessOf, type Freshness } from './clock'
+import { Ring } from './ring'
+
+export const LOST_AFTER = 2000 // ms without a tick
+const ACKS = 500
+
+// Link is what stands between the page and the laboratory: nothing heard yet, all well, the gateway or its bus lost.
+export type Link = 'connecting' | 'ok' | 'gateway' | 'bus'
+
+type Log = Schemas['log']
+
+export class Store {
+  readonly names = signal<string[]>([])
+  readonly services = signal<Service[]>([])
+  readonly sensors = signal<Reading[]>([])
+  readonly run = signal<RunRecord | null>(null)
+  readonly acks = signal<AckOf[]>([]) // the oldest first
+  readonly bus = signal<Bus | null>(null)
+  readonly hellos = signal(0)
+  readonly heard = signal(0) // ms of the gateway's clock, of the last tick
+  readonly now: Signal<number> // ms here, four times a second
+  readonly clock = new Clock()
+  readonly ring = new Ring()
+
+  #devices = new Map<string, Signal<Device | undefined>>()
+  #fresh = new Map<string, ReadonlySignal<Freshness>>()
+  #logs = new Set<(l: Log) => void>()
+
+  constructor (now: number) { this.now = signal(now) }
+
+  // gatewayNow is the gateway's time now.
+  readonly gatewayNow = computed(() => { void this.heard.value; return this.clock.gateway(this.now.value) })
+
+  readonly link: ReadonlySignal<Link> = computed(() => {
+    if (this.hellos.value === 0) return 'connecting'
+    if (this.gatewayNow.value - this.heard.value > LOST_AFTER) return 'gateway'
+    const b = this.bus.value
+    return b && b.connected && b.alive ? 'ok' : 'bus'
+  })
+
+  // device is what is known of a device; undefined when there is none of that name.
+  device (name: string): Signal<Device | undefined> {
+    let d = this.#devices.get(name)
+    if (!d) this.#devices.set(name, d = signal<Device | undefined>(undefined))
+    return d
+  }
+
+  // freshness is what a device's values are worth now; nothing is live while the link is not.
+  freshness (name: string): ReadonlySignal<Freshness> {
+    let f = this.#fresh.get(name)
+    if (!f) {
+      f = computed(() => {
+        const d = this.device(name).value
+        if (!d || d.at === 0 || d.status === null) return 'none'
+        const by = freshnessOf(this.gatewayNow.value - d.at, d.meta?.period ?? 1)
+        return by === 'live' && this.link.value !== 'ok' ? 'stale' : by
+      })
+      this.#fresh.set(name, f)
+    }
+    return f
+  }
+
+  // local is a time of the gateway's clock as one of this machine's.
+  local (at: number): number { return at + this.clock.offset }
+
+  // onLog hears the lines that a run's program prints. It returns how to stop.
+  onLog (f: (l: Log) => void): () => void {
+    this.#logs.add(f)
+    return () => { this.#logs.delete(f) }
+  }
+
+  // apply takes an event of the stream that came at `client`, ms since 1970. It does not know `bye`.
+  apply (kind: string, data: unknown, client: number): void {
+    switch (kind) {
+      case 'hello': return this.#hello(data as Snapshot, client)
+      case 'tick': return this.#tick(data as Schemas['tick'], client)
+      case 'status': return this.#status(data as Schemas['status'])
+      case 'state': return this.#state(data as Schemas['state'])
+      case 'meta': { const m = data as Schemas['meta']; return this.#patch(m.device, { meta: m.meta }) }
+      case 'locks': { const l = data as Schemas['locks']; return this.#patch(l.device, { locks: l.locks }) }
+      case 'report': { const r = data as Schemas['report']; return this.#patch(r.device, { report: r.report }) }
+      case 'ack': return this.#acks([data as AckOf])
+      case 'run': this.run.value = data as RunRecord; return
+      case 'sensor': return this.#sensor(data as Reading)
+      case 'removed': return this.#removed(data as Schemas['removed'])
+      case 'log': for (const f of this.#logs) f(data as Log)
+    }
+  }
+
+  #hello (s: Snapshot, client: number): void {
+    this.clock.reset()
+    this.#tick(s, client)
+    for (const d of s.devices) this.#status({ device: d.name, at: d.at, status: d.status } as Schemas['status'], d)
+    const names = s.devices.map(d => d.name)
+    for (const gone of this.names.value) if (!names.includes(gone)) this.device(gone).value = undefined
+    this.names.value = names
+    this.services.value = s.services
+    this.sensors.value = s.sensors
+    this.run.value = s.run
+    this.#acks(s.acks)
+    this.hellos.value++
+  }
+
+  #tick (t: { now: number, bus: Bus }, client: number): void {
+    this.clock.sample(client, t.now)
+    this.now.value = Math.max(this.now.value, client)
+    this.heard.value = t.now
+    const b = this.bus.value
+    if (!b || b.connected !== t.bus.connected || b.alive !== t.bus.alive || b.since !== t.bus.since) this.bus.value = t.bus
+  }
+
+  #status (s: Schemas['status'], whole?: Device): void {
+    if (s.at > 0) this.ring.add(s.device, this.local(s.at), s.status)
+    if (whole) this.device(s.device).value = whole
+    else this.#patch(s.device, { status: s.status, at: s.at })
+  }
+
+  #state (s: Schemas['state']): void {
+    if (s.device) this.#patch(s.device, { state: s.state })
+    else if (s.service) this.services.value = named(this.services.value, { name: s.service, state: s.state })
+  }
+
+  #patch (name: string, part: Partial<Device>): void {
+    const d = this.device(name)
+    d.value = { ...(d.value ?? { name, meta: null, state: null, status: null, at: 0, freshness: 'none', locks: {} }), ...part }
+    if (!this.names.value.includes(name)) this.names.value = [...this.names.value, name].sort()
+  }
+
+  #acks (more: AckOf[]): void {
+    const known = new Set(this.acks.value.map(ackKey))
+    const fresh = more.filter(a => !known.has(ackKey(a)))
+    if (fresh.length > 0) this.acks.value = [...this.acks.value, ...fresh].slice(-ACKS)
+  }
+
+  #sensor (r: Reading): void {
+    this.ring.value(r.sensor, null, r.measurement, this.local(r.at), r.value)
+    const rest = this.sensors.value.filter(s => s.sensor !== r.sensor || s.measurement !== r.measurement)
+    this.sensors.value = [...rest, r].sort((a, b) => a.sensor.localeCompare(b.sensor) || a.measurement.localeCompare(b.measurement))
+  }
+
+  #removed (r: Schemas['removed']): void {
+    if (r.device) {
+      this.device(r.device).value = undefined
+      this.names.value = this.names.value.filter(n => n !== r.device)
+    }
+    if (r.service) this.services.value = this.services.value.filter(s => s.name !== r.service)
+  }
+}
+
+// named replaces what has the same name, in order of names.
+function named (list: Service[], s: Service): Service[] {
+  return [...list.filter(x => x.name !== s.name), s].sort((a, b) => a.name.localeCompare(b.name))
+}
+
+// ackKey tells two acks apart: no two of a boot have the same time.
+function ackKey (a: AckOf): string { return `${a.device} ${a.ack.boot} ${a.ack.time} ${a.ack.id} ${a.ack.phase}` }
+
+export const live = new Store(Date.now())
