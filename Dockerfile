@@ -6,7 +6,17 @@
 # it starts, with all that these need.
 # Only what the classic builder and BuildKit both know is used.
 ARG GO_IMAGE=golang:1.26-bookworm
+ARG NODE_IMAGE=node:22-bookworm-slim
 ARG BASE=scratch
+
+# The operators' console, which goes into the gateway's binary.
+FROM ${NODE_IMAGE} AS console
+WORKDIR /src/services/gateway/console
+COPY services/gateway/console/package.json services/gateway/console/package-lock.json ./
+RUN npm ci --no-audit --no-fund
+COPY services/gateway/console ./
+COPY services/gateway/api/openapi.yaml ../api/
+RUN npm run build
 
 FROM ${GO_IMAGE} AS build
 WORKDIR /src
@@ -16,6 +26,7 @@ COPY cmd cmd
 COPY drivers drivers
 COPY pkg pkg
 COPY services services
+COPY --from=console /src/services/gateway/console/dist services/gateway/console/dist
 ARG VERSION=0.1.0
 # All programs at once: the layer is the same for every BIN and built only once.
 RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X trackerdcs/pkg/service.version=${VERSION}" \

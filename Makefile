@@ -3,23 +3,29 @@
 GO ?= go
 RACE ?= -race
 
-.PHONY: demo build test e2e bench soak lint readme clean
+.PHONY: demo build console test e2e bench soak lint readme clean
 
 # The demonstrator: builds what is missing, runs until Ctrl-C.
 demo: bin/dcs
 	@exec bin/dcs demo
 
+# The operators' console, into the gateway's folder, from where it goes into the binary.
+CONSOLE = services/gateway/console
+console:
+	cd $(CONSOLE) && npm ci --no-audit --no-fund --loglevel=error && npm run build
+
 # All our binaries, into bin/.
-build:
+build: console
 	$(GO) build -o bin/ ./drivers/psu ./drivers/sensor ./drivers/ph2acf ./drivers/sim ./drivers/ph2acfsim \
-		./services/loader ./services/runcontrol ./services/calibration ./services/broker ./cmd/dcs
+		./services/loader ./services/runcontrol ./services/calibration ./services/broker ./services/gateway ./cmd/dcs
 
 .PHONY: bin/dcs
 bin/dcs:
 	@$(GO) build -o bin/ ./cmd/dcs
 
 # All tests that need no root and no installed server.
-test:
+test: console
+	cd $(CONSOLE) && npm run check && npm test
 	$(GO) vet ./...
 	$(GO) test $(RACE) ./...
 	$(GO) -C tools/composecheck test ./...

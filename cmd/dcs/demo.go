@@ -92,6 +92,10 @@ func (d *demo) run(ctx context.Context, out io.Writer) error {
 	if err := d.writeProcedures(); err != nil {
 		return err
 	}
+	logins, err := d.logins()
+	if err != nil {
+		return err
+	}
 	began := time.Now()
 	log := &prefixedLog{out: out, colour: isTerminal(out)}
 	watch := newStates(d.broker())
@@ -120,7 +124,7 @@ func (d *demo) run(ctx context.Context, out io.Writer) error {
 	}
 	fmt.Fprintf(os.Stderr, "starting %d parts …\n", len(parts))
 	readyCtx, cancel := context.WithTimeout(ctx, readyTime)
-	err := group.WaitReady(readyCtx, func(name string, left []string) {
+	err = group.WaitReady(readyCtx, func(name string, left []string) {
 		if len(left) > 0 {
 			fmt.Fprintf(os.Stderr, "  ready: %-10s still starting: %s\n", name, strings.Join(left, " "))
 		}
@@ -136,7 +140,7 @@ func (d *demo) run(ctx context.Context, out io.Writer) error {
 		}
 		return fmt.Errorf("%w\nthe log above says why; data is in %s", err, d.data)
 	}
-	d.table(out, time.Since(began))
+	d.table(out, time.Since(began), logins)
 	log.open()
 	<-ctx.Done()
 	fmt.Fprintln(os.Stderr, "\nending all parts …")
@@ -164,17 +168,26 @@ func (d *demo) stop(group *supervise.Group) {
 }
 
 // table tells where everything is.
-func (d *demo) table(out io.Writer, took time.Duration) {
+func (d *demo) table(out io.Writer, took time.Duration, logins []login) {
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	fmt.Fprintf(w, "\nTracker DCS demonstrator, ready after %.1f s\n\n", took.Seconds())
 	fmt.Fprintf(w, "  WHAT\tADDRESS\tLOGIN\n")
-	fmt.Fprintf(w, "  operators' page\thttp://127.0.0.1:%d/dashboard/power\tnone\n", d.port(nodeRedPort))
-	fmt.Fprintf(w, "  Node-RED editor\thttp://127.0.0.1:%d/\tnone\n", d.port(nodeRedPort))
+	door := fmt.Sprintf("https://localhost:%d", d.port(gatewayPort))
+	fmt.Fprintf(w, "  operators' console\t%s\tbelow\n", door)
+	fmt.Fprintf(w, "  Node-RED's page\t%s/nodered/dashboard/power\toperator and up\n", door)
+	fmt.Fprintf(w, "  Node-RED's editor\t%s/nodered/\texpert and up\n", door)
 	fmt.Fprintf(w, "  MQTT broker\t%s\tnone\n", d.broker())
 	fmt.Fprintf(w, "  InfluxDB 1.8\thttp://127.0.0.1:%d   database dcs\tnone\n", d.port(influxPort))
 	fmt.Fprintf(w, "  MongoDB (FerretDB)\t%s   database dcs\tnone\n", d.mongo())
 	for _, i := range simulators {
 		fmt.Fprintf(w, "  simulated %s\ttcp://127.0.0.1:%d   device %s\tnone\n", i.title, d.port(i.port), i.device)
+	}
+	_ = w.Flush()
+	fmt.Fprintf(out, "\n  %s\n\n", "The gateway's certificate is its own: the browser asks once, or trust "+d.shown("gateway", "tls", "ca.pem"))
+	w = tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
+	fmt.Fprintf(w, "  LOGIN\tPASSWORD\tMAY\n")
+	for _, l := range logins {
+		fmt.Fprintf(w, "  %s\t%s\t%s\n", l.Name, l.Password, l.may)
 	}
 	_ = w.Flush()
 	env := ""

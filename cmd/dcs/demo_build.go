@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,11 +31,26 @@ func build(ctx context.Context, tree string, out io.Writer) error {
 	}
 	bin := filepath.Join(tree, "bin") + string(filepath.Separator)
 	modules := filepath.Join(tree, "nodered", "node_modules", ".package-lock.json")
+	console := filepath.Join(tree, "services", "gateway", "console")
 	steps := []step{
+		{
+			name: "the console's tools", first: "half a minute the first time",
+			needed: func() bool {
+				return older(filepath.Join(console, "node_modules", ".package-lock.json"), filepath.Join(console, "package-lock.json"))
+			},
+			command: []string{"npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"},
+			dir:     console,
+		},
+		{
+			name:    "the console",
+			needed:  func() bool { return olderThanAny(filepath.Join(console, "dist", "index.html"), console) },
+			command: []string{"npm", "run", "build"},
+			dir:     console,
+		},
 		{
 			name: "our programs", needed: func() bool { return true },
 			command: []string{"go", "build", "-o", bin, "./drivers/psu", "./drivers/sensor", "./drivers/sim", "./drivers/ph2acf", "./drivers/ph2acfsim",
-				"./services/loader", "./services/broker", "./services/runcontrol", "./services/calibration"},
+				"./services/loader", "./services/broker", "./services/runcontrol", "./services/calibration", "./services/gateway"},
 			dir: tree,
 		},
 		{
@@ -92,6 +108,25 @@ func (s step) run(ctx context.Context) error {
 		return fmt.Errorf("building %s: %w\n%s\nin %s the command was: %s", s.name, err, strings.TrimSpace(said.String()), s.dir, strings.Join(s.command, " "))
 	}
 	return nil
+}
+
+// olderThanAny reports whether made is missing or older than a file of the
+// folder; what npm and the build have put there does not count.
+func olderThanAny(made, folder string) bool {
+	stale := false
+	_ = filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == "node_modules" || d.Name() == "dist"):
+			return fs.SkipDir
+		case !d.IsDir() && older(made, path):
+			stale = true
+			return fs.SkipAll
+		}
+		return nil
+	})
+	return stale
 }
 
 // older reports whether made is missing or older than what it is made from.

@@ -22,6 +22,7 @@ const (
 	influxPort  = 8086
 	mongoPort   = 27017
 	nodeRedPort = 1880
+	gatewayPort = 8443
 )
 
 // The order in which parts end: who commands first, the broker last.
@@ -66,6 +67,7 @@ func (d *demo) parts(s *states) []supervise.Part {
 		d.program("sensor_1", "sensor", stageDrivers, s.ready(root.State("sensor_1")),
 			"DCS_DEVICE=sensor_1", "DCS_MODEL=sine"),
 		d.nodeRed(),
+		d.gateway(),
 		d.ferretdb(),
 		d.program("runcontrol", "runcontrol", stageDrivers, s.ready(root.ServiceState("runcontrol")), "DCS_MONGO_URI="+d.mongo()),
 		d.program("calibration", "calibration", stageDrivers, s.ready(root.ServiceState("calibration")),
@@ -163,9 +165,26 @@ func (d *demo) nodeRed() supervise.Part {
 		},
 		Ready: func(ctx context.Context) error {
 			return until(ctx, func() error {
-				return fetch(ctx, http.MethodGet, "http://"+d.address(nodeRedPort)+"/dashboard/power")
+				return fetch(ctx, http.MethodGet, "http://"+d.address(nodeRedPort)+"/nodered/dashboard/power")
 			})
 		},
+	}
+}
+
+// gateway is the one door. Its users are made before it starts.
+func (d *demo) gateway() supervise.Part {
+	return supervise.Part{
+		Name: "gateway", Path: d.bin("gateway"), Dir: d.tree, Stage: stageUsers,
+		Env: []string{
+			"DCS_BROKER=" + d.broker(),
+			"DCS_DATA_DIR=" + filepath.Join(d.data, "gateway"),
+			"DCS_LISTEN=" + d.address(gatewayPort),
+			"DCS_NODERED_URL=http://" + d.address(nodeRedPort),
+			"DCS_INFLUX_URL=" + d.influx(),
+			"DCS_INFLUX_BUCKET=dcs/autogen",
+			"DCS_MONGO_URI=" + d.mongo(),
+		},
+		Ready: connects(d.address(gatewayPort)),
 	}
 }
 

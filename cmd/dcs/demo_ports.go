@@ -13,7 +13,7 @@ func (d *demo) checkPorts() error {
 		port int
 		what string
 	}
-	uses := []use{{mqttPort, "MQTT broker"}, {influxPort, "InfluxDB"}, {mongoPort, "MongoDB"}, {nodeRedPort, "Node-RED"}}
+	uses := []use{{mqttPort, "MQTT broker"}, {influxPort, "InfluxDB"}, {mongoPort, "MongoDB"}, {nodeRedPort, "Node-RED"}, {gatewayPort, "gateway"}}
 	for _, i := range simulators {
 		uses = append(uses, use{i.port, "simulated " + i.title})
 	}
