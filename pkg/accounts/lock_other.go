@@ -1,0 +1,11 @@
+//go:build !unix
+
+package accounts
+
+import "context"
+
+// lock does nothing where there is no flock.
+func lock(context.Context, string) (unlock func(), err error) { return func() {}, nil }
+
+// likeFolder does nothing where files have no such owner.
+func likeFolder(string) {}
