@@ -1,0 +1,21 @@
+// A modal dialog. The browser keeps the focus in it and gives it back at the end.
+import type { ComponentChildren } from 'preact'
+import { useEffect, useId, useRef } from 'preact/hooks'
+
+interface DialogProps { title: string, open: boolean, close: () => void, test?: string, children: ComponentChildren }
+
+export function Dialog ({ title, open, close, test, children }: DialogProps) {
+  const ref = useRef<HTMLDialogElement>(null)
+  const id = useId()
+  useEffect(() => {
+    const d = ref.current
+    if (!d) return
+    if (open && !d.open) d.showModal()
+    if (!open && d.open) d.close()
+  }, [open])
+  return (
+    <dialog ref={ref} aria-labelledby={id} data-test={test} onClose={() => { if (open) close() }}>
+      {open && <><h2 id={id}>{title}</h2>{children}</>}
+    </dialog>
+  )
+}
