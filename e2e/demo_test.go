@@ -54,7 +54,7 @@ func freeOffset(t *testing.T) int {
 	t.Helper()
 next:
 	for offset := 1000; offset < 30000; offset += 100 {
-		for _, p := range []int{1883, 8086, 27017, 1880, 10001, 10002, 10003} {
+		for _, p := range []int{1883, 8086, 27017, 1880, 8443, 10001, 10002, 10003} {
 			l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(p+offset)))
 			if err != nil {
 				continue next
@@ -137,7 +137,7 @@ func (d *demo) port(p int) int { return p + d.offset }
 
 func (d *demo) broker() string { return fmt.Sprintf("tcp://127.0.0.1:%d", d.port(1883)) }
 
-func (d *demo) nodeRed() string { return fmt.Sprintf("http://127.0.0.1:%d", d.port(1880)) }
+func (d *demo) nodeRed() string { return fmt.Sprintf("http://127.0.0.1:%d/nodered", d.port(1880)) }
 
 // processes are the demonstrator's parts by the name of their data folder, and
 // whatever else carries its mark.
