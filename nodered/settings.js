@@ -1,14 +1,19 @@
 // Settings of Node-RED, all from the environment: see README.md.
 'use strict'
 
+const path = require('node:path')
+const { oldAddresses } = require('./lib/addresses.js')
+
 const env = process.env
-const root = env.NODERED_HTTP_ROOT || '/'
+const root = env.NODERED_HTTP_ROOT || '/nodered'
 
 module.exports = {
   uiHost: env.NODERED_HOST || '127.0.0.1',
   uiPort: Number(env.NODERED_PORT || 1880),
   httpAdminRoot: root,
   httpNodeRoot: root,
+  // What nothing above has answered: the addresses from before there was a prefix.
+  httpStatic: [{ path: path.join(__dirname, 'static'), root: '/', middleware: oldAddresses(root) }],
 
   userDir: env.NODERED_USER_DIR,
   flowFile: env.NODERED_FLOW_FILE || 'flows.json',
@@ -31,6 +36,6 @@ module.exports = {
   exportGlobalContextKeys: false,
   logging: { console: { level: env.NODERED_LOG_LEVEL || 'warn', metrics: false, audit: false } },
 
-  // Old dashboard (ui_* nodes) under /ui, Dashboard 2 under /dashboard.
+  // Below the prefix: old dashboard (ui_* nodes) under /ui, Dashboard 2 under /dashboard.
   ui: { path: 'ui' }
 }

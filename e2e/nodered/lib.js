@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import mqtt from 'mqtt'
 import { chromium } from 'playwright-core'
 
-export const NODERED_URL = (process.env.NODERED_URL || 'http://127.0.0.1:1880').replace(/\/$/, '')
+export const NODERED_URL = (process.env.NODERED_URL || 'http://127.0.0.1:1880/nodered').replace(/\/$/, '')
 export const MQTT_URL = process.env.MQTT_URL || `mqtt://127.0.0.1:${process.env.MQTT_PORT || 1883}`
 export const WAIT = 60_000 // a ramp may take its time
 const START = fileURLToPath(new URL('../../nodered/start.js', import.meta.url))
@@ -111,12 +111,12 @@ export async function screenshot (page, name) {
 export async function startNodeRed (env) {
   const port = await freePort()
   const child = spawn(process.execPath, [START], {
-    env: { ...process.env, DCS_BROKER: MQTT_URL, NODERED_HTTP_ROOT: '/', ...env, NODERED_PORT: String(port) },
+    env: { ...process.env, DCS_BROKER: MQTT_URL, NODERED_HTTP_ROOT: '/nodered', ...env, NODERED_PORT: String(port) },
     stdio: ['ignore', 'pipe', 'pipe']
   })
   let log = ''
   for (const out of [child.stdout, child.stderr]) out.on('data', (d) => { log += d })
-  const url = `http://127.0.0.1:${port}`
+  const url = `http://127.0.0.1:${port}/nodered`
   const until = Date.now() + WAIT
   for (;;) {
     if (child.exitCode !== null) throw new Error(`Node-RED ended: ${log}`)

@@ -118,7 +118,7 @@ const group = (id, name, width, order) =>
 const flows = [
   {
     id: 'dcs-tab', type: 'tab', label: 'Power', disabled: false,
-    info: 'The operators\' page, /dashboard/power. How it works and how to add a device: nodered/README.md.',
+    info: 'The operators\' page, /nodered/dashboard/power. How it works and how to add a device: nodered/README.md.',
     env: [env('ACKS', topic('ack', '+'), 'env'), env('STATES', topic('state', '+'), 'env')]
   },
   ...supplySubflow(),

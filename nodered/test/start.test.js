@@ -6,6 +6,7 @@ const fs = require('node:fs')
 const os = require('node:os')
 const path = require('node:path')
 const { test } = require('node:test')
+const { oldAddresses } = require('../lib/addresses.js')
 const { brokerEnv, secret } = require('../lib/env.js')
 const { keepLogin, open, seal } = require('../lib/login.js')
 const { ship } = require('../lib/ship.js')
@@ -39,6 +40,16 @@ test('DCS_BROKER becomes what the broker node reads', () => {
   assert.throws(() => url('http://broker'), /DCS_BROKER/)
 })
 
+test('the prefix is /nodered when nothing is said', () => {
+  const roots = (value) => {
+    const env = { ...process.env, NODERED_HTTP_ROOT: value }
+    const out = execFileSync(process.execPath, ['-p', 'const s = require("./settings.js"); [s.httpAdminRoot, s.httpNodeRoot].join()'], { cwd: root, env })
+    return out.toString().trim()
+  }
+  assert.equal(roots(''), '/nodered,/nodered')
+  assert.equal(roots('/'), '/,/')
+})
+
 test('secrets come from files', (t) => {
   const dir = folder(t)
   const file = path.join(dir, 'password')
@@ -50,6 +61,28 @@ test('secrets come from files', (t) => {
   assert.match(made, /^[0-9a-f]{64}$/)
   assert.equal(secret({}, dir), made)
   assert.equal(fs.statSync(path.join(dir, '.credential-secret')).mode & 0o777, 0o600)
+})
+
+test('everything is below the prefix, and old addresses lead there', () => {
+  const to = (root, originalUrl, method = 'GET') => {
+    let went = 'next'
+    oldAddresses(root)({ method, originalUrl }, { redirect: (status, url) => { went = `${status} ${url}` } }, () => {})
+    return went
+  }
+  for (const [old, now] of [
+    ['/', '302 /nodered/'],
+    ['/?a=b', '302 /nodered/?a=b'],
+    ['/dashboard', '302 /nodered/dashboard'],
+    ['/dashboard/power?x=1', '302 /nodered/dashboard/power?x=1'],
+    ['/ui/', '302 /nodered/ui/'],
+    ['/dashboards', 'next'],
+    ['/nodered/none', 'next'],
+    ['//elsewhere/dashboard', 'next'],
+    ['/flows', 'next']
+  ]) assert.equal(to('/nodered', old), now, old)
+  assert.equal(to('nodered/', '/ui'), '302 /nodered/ui')
+  assert.equal(to('/', '/ui'), 'next', 'no prefix: nothing has moved')
+  assert.equal(to('/nodered', '/dashboard', 'POST'), 'next')
 })
 
 test('the shipped flow is installed, updated, and never put over an edited one', (t) => {
