@@ -274,7 +274,9 @@ func gatewayRecords(t *testing.T, d *demo) {
 	op.settled(id)
 	l := bustest.Listen(t, d.broker(), "/lv/ack")
 	l.Say("/lv/cmd/setv/4", `{"value":1.25,"id":"script-1","user":"mallory"}`)
-	l.Await(0, "the script's ack", func(m bus.Message) bool { return strings.Contains(string(m.Payload), `"done"`) && strings.Contains(string(m.Payload), "script-1") })
+	l.Await(0, "the script's ack", func(m bus.Message) bool {
+		return strings.Contains(string(m.Payload), `"done"`) && strings.Contains(string(m.Payload), "script-1")
+	})
 
 	find := func(kind, id, phase string) (entry map[string]any) {
 		eventually(t, kind+" "+id+" "+phase, func() bool {
