@@ -81,7 +81,8 @@ func (l login) make(users *accounts.Store, fresh bool) error {
 	case !known:
 		return users.Add(context.Background(), l.Name, l.role, l.Password)
 	case fresh:
-		return users.SetPassword(context.Background(), l.Name, l.Password)
+		_, err := users.SetPassword(context.Background(), l.Name, l.Password)
+		return err
 	}
 	return nil
 }

@@ -122,9 +122,7 @@ func consoleText() string {
 
 // consoleHandler serves the console, or says how it is built.
 func consoleHandler() (http.Handler, error) {
-	missing := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		pages.Write(w, r, pages.Page{Status: http.StatusNotFound, Title: "There is nothing here", Text: "The address is not one of this gateway's."})
-	})
+	missing := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { pages.Write(w, r, pages.NotFound()) })
 	if fsys, ok := console.Built(); ok {
 		return console.Handler(fsys, missing)
 	}
@@ -133,10 +131,7 @@ func consoleHandler() (http.Handler, error) {
 			missing.ServeHTTP(w, r)
 			return
 		}
-		pages.Write(w, r, pages.Page{
-			Status: http.StatusNotFound, Title: "The console is not built",
-			Text: "This gateway was built without its console. Run make console, build the gateway again and restart it. The API, Grafana and Node-RED work without it.",
-		})
+		pages.Write(w, r, pages.NotBuilt())
 	}), nil
 }
 
