@@ -38,7 +38,7 @@ type SeriesQuery struct {
 // Series is one quantity of all channels on one axis of time.
 type Series struct {
 	Interval time.Duration // of one point; 0 when the points are as measured
-	Time     []int64       // ns since 1970, the beginning of each interval, ascending
+	Time     []int64       // ms since 1970, the beginning of each interval, ascending
 	Channels []ChannelSeries
 }
 
@@ -50,7 +50,7 @@ type ChannelSeries struct {
 }
 
 // Series returns a quantity as it was measured when that makes at most
-// q.Points different times, else its minimum, mean and maximum in intervals
+// q.Points different times (to the ms, the last of several in one), else its minimum, mean and maximum in intervals
 // that make at most as many, which begin at multiples of their length since
 // 1970. Channels are in order of their numbers; one that has nothing in that
 // time is not there. It needs memory for the answer alone, at most MaxValues of
@@ -127,7 +127,8 @@ func (c *Client) measured(ctx context.Context, q SeriesQuery) (found Series, who
 			}
 			return nil
 		}
-		at, _ := r.Int("time")
+		ns, _ := r.Int("time")
+		at := floor(ns, int64(time.Millisecond)) / int64(time.Millisecond)
 		times[at] = struct{}{}
 		number := r.Tags["number"]
 		if values[number] == nil {
@@ -181,7 +182,7 @@ func (c *Client) sampled(ctx context.Context, q SeriesQuery) (Series, error) {
 	step := int64(found.Interval)
 	begin := floor(q.From.UnixNano(), step)
 	for at := begin; at < q.To.UnixNano(); at += step {
-		found.Time = append(found.Time, at)
+		found.Time = append(found.Time, at/int64(time.Millisecond)) // a step is whole ms
 	}
 	by := make(map[string]int)
 	groups := "time(" + strconv.FormatInt(found.Interval.Milliseconds(), 10) + "ms)"

@@ -53,7 +53,7 @@ type Audit interface {
 // them into the request's context: door.From.
 type Door interface {
 	Require(least accounts.Role, next http.Handler) http.Handler
-	Login() http.Handler
+	Login(links func(door.Who) map[string]string) http.Handler
 	Logout() http.Handler
 	Me(links func(door.Who) map[string]string) http.Handler
 	Password() http.Handler
@@ -74,4 +74,34 @@ type Config struct {
 }
 
 // New is the handler of /api/.
-func New(cfg Config) http.Handler { return http.NotFoundHandler() }
+func New(cfg Config) http.Handler { return newServer(cfg).handler() }
+
+// server answers.
+type server struct {
+	cfg   Config
+	heavy chan struct{} // has room for the answers that are made at a time and take much memory
+}
+
+// maxHeavy is how many answers of the databases are made at a time.
+const maxHeavy = 4
+
+func newServer(cfg Config) *server {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &server{cfg: cfg, heavy: make(chan struct{}, maxHeavy)}
+}
+
+// take waits for room for an answer that takes much memory, and is undone by
+// the function that it returns.
+func (s *server) take(ctx context.Context) (release func(), err error) {
+	select {
+	case s.heavy <- struct{}{}:
+		return func() { <-s.heavy }, nil
+	case <-ctx.Done():
+		return nil, refuse(http.StatusServiceUnavailable, "busy", "Too much is being asked for at once: try again.")
+	}
+}

@@ -1,0 +1,154 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"trackerdcs/pkg/wire"
+	"trackerdcs/services/gateway/live"
+	"trackerdcs/services/gateway/problem"
+)
+
+// maxOffNames is how many supplies can be named.
+const maxOffNames = 1000
+
+// parseOff reads the names of supplies; none means all.
+func parseOff(body []byte) ([]string, error) {
+	if body == nil {
+		return nil, nil
+	}
+	var names []string
+	err := object(body, keys{"devices": func(raw json.RawMessage) error {
+		if raw[0] != '[' || json.Unmarshal(raw, &names) != nil {
+			return errors.New("is not a list of names")
+		}
+		if len(names) == 0 || len(names) > maxOffNames {
+			return fmt.Errorf("has %d names: send 1 to %d, or leave it out for all supplies", len(names), maxOffNames)
+		}
+		for _, name := range names {
+			if err := wire.CheckName(name); err != nil {
+				return fmt.Errorf("has a name that is none: %q", wire.Echo(name))
+			}
+		}
+		return nil
+	}})
+	slices.Sort(names)
+	return slices.Compact(names), err
+}
+
+// offResult is what became of one supply's off.
+type offResult struct {
+	Device  string       `json:"device"`
+	Status  int          `json:"status"`
+	Outcome live.Outcome `json:"outcome"`
+}
+
+func (s *server) off(w http.ResponseWriter, r *http.Request) error {
+	who, err := asker(r)
+	if err != nil {
+		return err
+	}
+	body, err := readBody(w, r, maxOff, false)
+	if err != nil {
+		return err
+	}
+	names, err := parseOff(body)
+	if err != nil {
+		return bad("It cannot be read what is to be switched off: %v. Without a body it is all supplies.", err)
+	}
+	supplies, err := s.supplies(names)
+	if err != nil {
+		return err
+	}
+	results := make([]offResult, len(supplies))
+	var all sync.WaitGroup
+	for i, d := range supplies {
+		all.Go(func() {
+			out, err := s.send(r.Context(), who, d.Name, wire.Command{Op: wire.Switch, Channel: wire.All(), Word: wire.Off})
+			results[i] = s.offResult(r, d, out, err)
+		})
+	}
+	all.Wait()
+	return answerOff(w, results)
+}
+
+// supplies are those that are named, or all that are known: of a device that
+// has not described itself its status tells.
+func (s *server) supplies(names []string) ([]live.Device, error) {
+	var found []live.Device
+	if len(names) == 0 {
+		for _, d := range s.cfg.Live.Snapshot().Devices {
+			if d.Meta != nil && d.Meta.Kind == wire.KindPSU || d.Meta == nil && strings.HasPrefix(string(d.Status), "[") {
+				found = append(found, d)
+			}
+		}
+		if len(found) == 0 {
+			return nil, refuse(http.StatusNotFound, "no-supply", "Nothing was sent: no power supply has been heard since the gateway started. Has it a connection to the broker, and do the drivers run?")
+		}
+		return found, nil
+	}
+	var missing []string
+	for _, name := range names {
+		d, ok := s.cfg.Live.Device(name)
+		if !ok {
+			missing = append(missing, name)
+		}
+		found = append(found, d)
+	}
+	if missing != nil {
+		return nil, s.unknown(missing...)
+	}
+	return found, nil
+}
+
+func (s *server) offResult(r *http.Request, d live.Device, out live.Outcome, err error) offResult {
+	var told *refusal
+	switch {
+	case err == nil:
+		if out.Phase == live.PhaseUnanswered {
+			out.Message = detail(out, targetOf(d), wire.Switch)
+		}
+		return offResult{d.Name, statusOf(out), out}
+	case errors.As(err, &told):
+		out.Phase, out.Message = wire.Failed, told.Detail
+		return offResult{d.Name, told.Status, out}
+	}
+	s.cfg.Log.ErrorContext(r.Context(), "switching off has failed", "device", d.Name, "error", err)
+	out.Phase, out.Message = live.PhaseUnanswered, "The gateway has failed at sending it."
+	return offResult{d.Name, http.StatusGatewayTimeout, out}
+}
+
+// worst are the answers, from that of which least is known.
+var worst = [...]int{http.StatusGatewayTimeout, http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusConflict, http.StatusAccepted, http.StatusOK}
+
+func answerOff(w http.ResponseWriter, results []offResult) error {
+	status := http.StatusOK
+	for _, s := range worst {
+		if slices.ContainsFunc(results, func(r offResult) bool { return r.Status == s }) {
+			status = s
+			break
+		}
+	}
+	if status < http.StatusBadRequest {
+		return writeJSON(w, status, map[string]any{"results": results})
+	}
+	var texts []string
+	for _, r := range results {
+		if r.Status >= http.StatusBadRequest {
+			said := r.Outcome.Message
+			if said == "" {
+				said = r.Outcome.Phase + " " + r.Outcome.Code
+			}
+			texts = append(texts, r.Device+": "+said)
+		}
+	}
+	return &refusal{problem.Problem{
+		Status: status, Slug: "not-off", Title: "Not all is off", More: map[string]any{"results": results},
+		Detail: fmt.Sprintf("%d of %d supplies may not be off. %s", len(texts), len(results), strings.Join(texts, " ")),
+	}}
+}

@@ -1,0 +1,149 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"trackerdcs/pkg/auditlog"
+	"trackerdcs/pkg/bus"
+	"trackerdcs/pkg/wire"
+	"trackerdcs/services/gateway/door"
+	"trackerdcs/services/gateway/live"
+	"trackerdcs/services/gateway/problem"
+)
+
+const (
+	lifetime   = 10 * time.Second       // after it a command that is still on its way is not executed
+	patience   = 5 * time.Second        // for all of a command: live itself waits for 2 s
+	auditDelay = 300 * time.Millisecond // that switching off waits for the audit log
+)
+
+// newID makes the id of a command.
+func newID() string { return "gw-" + rand.Text()[:16] }
+
+// userOf is how somebody signs commands.
+func userOf(who door.Who) string {
+	if who.Via == door.ByToken {
+		return "token:" + who.Name
+	}
+	return who.Name
+}
+
+// entryOf is the beginning of an entry about somebody.
+func entryOf(who door.Who, kind string) auditlog.Entry {
+	return auditlog.Entry{Kind: kind, User: userOf(who), Role: string(who.Role), Verified: true, Via: who.Via, Address: who.Address}
+}
+
+// commandEntry is an entry about a command.
+func commandEntry(who door.Who, device string, c wire.Command, kind string) auditlog.Entry {
+	e := entryOf(who, kind)
+	e.Device, e.Op, e.Channel, e.Value, e.ID, e.Dry, e.Message = device, c.Op, c.Channel.String(), c.Value(), c.ID, c.Dry, c.Reason
+	return e
+}
+
+// runEntry is an entry about a command to run control.
+func runEntry(who door.Who, c wire.RunCommand, kind string) auditlog.Entry {
+	e := entryOf(who, kind)
+	e.Device, e.Op, e.Run, e.ID, e.Dry, e.Message = runControl, c.Op, c.Run, c.ID, c.Dry, c.Reason
+	if c.Procedure != "" {
+		e.Value = c.Procedure
+	}
+	return e
+}
+
+// runControl is who run commands go to, in the audit log and in acks.
+const runControl = "run"
+
+// note adds to the audit log what has happened already, whether that works or not.
+func (s *server) note(ctx context.Context, e auditlog.Entry) {
+	if err := s.appendSoon(ctx, e); err != nil {
+		s.cfg.Log.ErrorContext(ctx, "NOT IN THE AUDIT LOG", "kind", e.Kind, "user", e.User, "device", e.Device, "op", e.Op, "id", e.ID, "message", e.Message, "error", err)
+	}
+}
+
+// announce puts a command into the audit log before it is sent. What makes
+// things safe is sent though the log does not take it, and does not wait for it
+// long.
+func (s *server) announce(ctx context.Context, e auditlog.Entry, safe bool) error {
+	if safe {
+		if err := s.appendSoon(ctx, e); err != nil {
+			s.cfg.Log.ErrorContext(ctx, "SENT WITHOUT THE AUDIT LOG, which does not take it", "user", e.User, "role", e.Role, "address", e.Address, "device", e.Device, "op", e.Op, "channel", e.Channel, "run", e.Run, "id", e.ID, "error", err)
+		}
+		return nil
+	}
+	if err := s.cfg.Audit.Append(ctx, e); err != nil {
+		s.cfg.Log.ErrorContext(ctx, "refused, as the audit log does not take it", "kind", e.Kind, "user", e.User, "device", e.Device, "op", e.Op, "error", err)
+		return refuse(http.StatusServiceUnavailable, "audit", "Nothing was sent, as the audit log cannot be written: %v. Only switching off and aborting a run work until it can. Has the gateway's disk room?", err)
+	}
+	return nil
+}
+
+// appendSoon adds to the audit log, and waits for that no longer than auditDelay.
+func (s *server) appendSoon(ctx context.Context, e auditlog.Entry) error {
+	written := make(chan error, 1)
+	go func() { written <- s.cfg.Audit.Append(context.WithoutCancel(ctx), e) }() // it ends when the log has answered
+	late := time.NewTimer(auditDelay)
+	defer late.Stop()
+	select {
+	case err := <-written:
+		return err
+	case <-late.C:
+		return fmt.Errorf("it has not answered within %v", auditDelay)
+	}
+}
+
+// send sends a command that somebody may send, and waits for what becomes of it.
+// That goes on when the asker has gone away: what the audit log says of it is so.
+func (s *server) send(ctx context.Context, who door.Who, device string, c wire.Command) (live.Outcome, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	c.ID, c.User, c.Expires = newID(), userOf(who), s.cfg.Now().Add(lifetime)
+	off := c.Op == wire.Switch && c.Word == wire.Off
+	if err := s.announce(ctx, commandEntry(who, device, c, auditlog.Command), off); err != nil {
+		return live.Outcome{}, err
+	}
+	out, err := s.cfg.Live.Do(ctx, device, c)
+	return s.concluded(ctx, out, err, commandEntry(who, device, c, auditlog.Silence))
+}
+
+// sendRun does the same with a command to run control.
+func (s *server) sendRun(ctx context.Context, who door.Who, c wire.RunCommand) (live.Outcome, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	c.ID, c.User, c.Expires = newID(), userOf(who), s.cfg.Now().Add(lifetime)
+	if err := s.announce(ctx, runEntry(who, c, auditlog.Command), c.Op == wire.Abort); err != nil {
+		return live.Outcome{}, err
+	}
+	out, err := s.cfg.Live.DoRun(ctx, c)
+	return s.concluded(ctx, out, err, runEntry(who, c, auditlog.Silence))
+}
+
+// concluded notes that nobody has answered. Acks are noted by who hears them on the bus.
+func (s *server) concluded(ctx context.Context, out live.Outcome, err error, silence auditlog.Entry) (live.Outcome, error) {
+	out.ID = silence.ID
+	silence.Phase = live.PhaseUnanswered
+	switch {
+	case errors.Is(err, bus.ErrOffline):
+		silence.Message = "not sent: no connection to the broker"
+		s.note(ctx, silence)
+		return out, &refusal{problem.Problem{
+			Status: http.StatusServiceUnavailable, Slug: "offline", More: map[string]any{"id": silence.ID},
+			Detail: "The command has not reached the broker: the gateway has no connection to it. Send it again when it has one.",
+		}}
+	case err != nil && ctx.Err() == nil:
+		silence.Message = err.Error()
+		s.note(ctx, silence)
+		return out, fmt.Errorf("sending %s to %s: %w", silence.Op, silence.Device, err)
+	case err != nil || out.Phase == live.PhaseSent || out.Phase == "":
+		out.Phase = live.PhaseUnanswered
+	}
+	if out.Phase == live.PhaseUnanswered {
+		silence.Message = out.Message
+		s.note(ctx, silence)
+	}
+	return out, nil
+}
