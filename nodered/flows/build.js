@@ -146,7 +146,8 @@ const flows = [
   { id: 'dcs-tls', type: 'tls-config', name: 'certificates of the bus', cert: '', key: '', ca: '${DCS_MQTT_CA}', certname: '', keyname: '', caname: '', servername: '', verifyservercert: true, alpnprotocol: '' },
 
   {
-    id: 'dcs-ui', type: 'ui-base', name: 'Tracker DCS', path: '/dashboard', appIcon: '', includeClientData: true, acceptsClientConfig: ['ui-notification', 'ui-control'],
+    // Without an icon of its own Dashboard 2 asks for /dashboard/favicon.ico, without the prefix.
+    id: 'dcs-ui', type: 'ui-base', name: 'Tracker DCS', path: '/dashboard', appIcon: './pwa-64x64.png', includeClientData: true, acceptsClientConfig: ['ui-notification', 'ui-control'],
     showPathInSidebar: false, headerContent: 'dashboard', navigationStyle: 'temporary', titleBarStyle: 'default',
     showReconnectNotification: true, notificationDisplayTime: 1, showDisconnectNotification: true, allowInstall: false
   },
