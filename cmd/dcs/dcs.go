@@ -24,6 +24,8 @@ type commands struct {
 	Audit   auditCmd         `cmd:"" help:"Prove that nothing is missing in the archive, or say what is."`
 	At      atCmd            `cmd:"" help:"Print all setpoints and readbacks at a time in the past."`
 	Run     runCmds          `cmd:"" help:"Start runs, calibrations for instance, and see what is kept of them."`
+	User    userCmds         `cmd:"" help:"Say who may log in at the gateway, and what they may do there."`
+	Token   tokenCmds        `cmd:"" help:"Make tokens, with which scripts use the gateway."`
 	Version kong.VersionFlag `help:"Print the version."`
 }
 

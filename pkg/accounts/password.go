@@ -79,4 +79,3 @@ func (s *Store) turn(ctx context.Context) (done func(), err error) {
 		return nil, fmt.Errorf("waiting until other passwords are checked: %w", ctx.Err())
 	}
 }
-
