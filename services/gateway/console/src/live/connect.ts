@@ -1,6 +1,7 @@
 // The page's one stream.
-import { effect } from '@preact/signals'
+import { effect, untracked } from '@preact/signals'
 import { ask, me, toLogin } from '../session'
+import { heard, recheck } from './commands'
 import { live } from './store'
 import { Stream } from './stream'
 
@@ -20,4 +21,12 @@ export function connect (): void {
     if (me.value) stream.start()
     else if (me.value === null) stream.stop()
   })
+  let seen = 0
+  effect(() => {
+    const acks = live.acks.value
+    // The list is cut at its beginning: what is new is at its end.
+    untracked(() => { for (const a of acks.slice(-100)) if (a.at >= seen) heard(a) })
+    seen = acks.at(-1)?.at ?? 0
+  })
+  effect(() => { if (live.hellos.value > 1) untracked(() => { void recheck() }) })
 }
