@@ -214,6 +214,7 @@ func (s *Store) change(ctx context.Context, fn func(*document) error) error {
 		return fmt.Errorf("writing the users' file: %w", err)
 	}
 	likeFolder(s.path)
+	_, _ = s.now() // what is good now is known, should the file become bad
 	return nil
 }
 
