@@ -1,11 +1,21 @@
 // Package record keeps the gateway's audit log: what the gateway itself does
 // for people, and what the acks on the bus say became of all commands, whoever
 // sent them.
+//
+// It has a connection to the broker of its own, with a session that the broker
+// keeps: an ack that comes while the gateway is away is recorded when it is
+// back, as far as the broker's queue reaches. An ack is confirmed to the broker
+// when it is on the disk. What the broker itself loses, with its memory or
+// because its queue is full, cannot be seen from here.
 package record
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -18,32 +28,156 @@ import (
 type Config struct {
 	Dir     string
 	Root    wire.Root
-	Name    string // of the service: the client id is dcs-<name>-audit
-	Boot    string // of the gateway, put into its own entries
-	Options bus.Options
-	Log     *slog.Logger
-	Metrics prometheus.Registerer
+	Name    string                // of the service: the client id is dcs-<name>-audit
+	Boot    string                // of the gateway, put into its own entries
+	Options bus.Options           // broker and login; the rest is the recorder's
+	Log     *slog.Logger          // may be nil
+	Metrics prometheus.Registerer // may be nil
 }
 
-// Recorder keeps the log.
-type Recorder struct{}
+// Timing.
+const (
+	anchorEvery = time.Minute // at most so often the head is published
+	firstRetry  = time.Second // after the disk refused
+	lastRetry   = 10 * time.Second
+)
 
-// New opens the log. It does not connect: Run does.
-func New(c Config) (*Recorder, error) { return &Recorder{}, nil }
+// Recorder keeps the log. It is safe for concurrent use.
+type Recorder struct {
+	conf    Config
+	log     *slog.Logger
+	audit   *auditlog.Log
+	bus     *bus.Client
+	inbox   *inbox
+	metrics *metrics
+
+	mu      sync.Mutex
+	known   *recent[command]
+	seen    *recent[struct{}]
+	problem string
+
+	up     chan struct{} // holds one token: a connection stands
+	every  time.Duration // anchorEvery, but for tests
+	retry0 time.Duration // firstRetry, but for tests
+}
+
+// New opens the log and remembers the end of it. It does not connect: Run does.
+func New(c Config) (*Recorder, error) {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	r := &Recorder{
+		conf: c, log: c.Log, inbox: newInbox(), up: make(chan struct{}, 1),
+		known: newRecent[command](remembered), seen: newRecent[struct{}](remembered),
+		every: anchorEvery, retry0: firstRetry,
+	}
+	o := c.Options
+	o.ClientID, o.Persistent, o.ManualAck, o.Will, o.Log = "dcs-"+c.Name+"-audit", true, true, nil, c.Log
+	var err error
+	if r.bus, err = bus.New(o); err != nil {
+		return nil, err
+	}
+	r.bus.Subscribe(c.Root.Ack("+"), 1, r.inbox.put) // run control's, /run/ack, too
+	r.bus.OnConnect(func() {
+		select {
+		case r.up <- struct{}{}:
+		default:
+		}
+	})
+	if r.audit, err = auditlog.Open(c.Dir, auditlog.Options{Log: c.Log}); err != nil {
+		return nil, err
+	}
+	r.metrics = newMetrics(r)
+	if c.Metrics != nil {
+		if err := r.metrics.register(c.Metrics); err != nil {
+			return nil, errors.Join(err, r.audit.Close())
+		}
+	}
+	if err := r.remember(context.Background()); err != nil {
+		return nil, errors.Join(err, r.audit.Close())
+	}
+	return r, nil
+}
 
 // Append adds an entry of the gateway's own; it is on disk when Append returns.
-func (r *Recorder) Append(ctx context.Context, e auditlog.Entry) error { return nil }
+// A command is appended before it is sent: only then are its acks known to be
+// its own, by its id, device, op, channel, value and user.
+func (r *Recorder) Append(ctx context.Context, e auditlog.Entry) error {
+	if e.Boot == "" {
+		e.Boot = r.conf.Boot
+	}
+	if err := r.append(ctx, []auditlog.Entry{e}); err != nil {
+		return err
+	}
+	if e.Kind == auditlog.Command {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.known.add(e.ID, commandOf(e))
+	}
+	return nil
+}
 
-// List gives entries, the newest first.
+// append puts entries into the log and counts.
+func (r *Recorder) append(ctx context.Context, entries []auditlog.Entry) error {
+	err := r.audit.Append(ctx, entries...)
+	if err == nil {
+		for i := range entries {
+			r.metrics.entries.WithLabelValues(entries[i].Kind).Inc()
+		}
+	} else if ctx.Err() == nil {
+		r.metrics.failures.Inc()
+	}
+	if ctx.Err() == nil {
+		r.say(err)
+	}
+	return err
+}
+
+// say notes what is wrong with the log, and logs it when it changes.
+func (r *Recorder) say(err error) {
+	problem := ""
+	if err != nil {
+		problem = fmt.Sprintf("the audit log cannot be written: %v", err)
+	}
+	r.mu.Lock()
+	changed := problem != r.problem
+	r.problem = problem
+	r.mu.Unlock()
+	switch {
+	case changed && problem != "":
+		r.log.Error("the audit log cannot be written: acks wait at the broker, and no commands go out", "error", err)
+	case changed:
+		r.log.Info("the audit log can be written again")
+	}
+}
+
+// Problem says why the last entry could not be written; empty when it could.
+func (r *Recorder) Problem() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.problem
+}
+
+// List gives entries, the newest first; see auditlog.List.
 func (r *Recorder) List(ctx context.Context, f auditlog.Filter) (entries []auditlog.Entry, next int64, err error) {
-	return nil, 0, nil
+	return r.audit.List(ctx, f)
 }
 
 // Head is the last entry.
-func (r *Recorder) Head() auditlog.Head { return auditlog.Head{} }
+func (r *Recorder) Head() auditlog.Head { return r.audit.Head() }
 
-// Run listens to the bus until ctx ends.
-func (r *Recorder) Run(ctx context.Context) error { return nil }
+// Run records acks until ctx ends.
+func (r *Recorder) Run(ctx context.Context) error {
+	// The connection outlives the work, so that what was kept can be confirmed.
+	busCtx, hangUp := context.WithCancel(context.WithoutCancel(ctx))
+	var parts sync.WaitGroup
+	parts.Go(func() { _ = r.bus.Run(busCtx) })
+	parts.Go(func() { r.anchor(ctx) })
+	r.listen(ctx)
+	hangUp()
+	parts.Wait()
+	return nil
+}
 
 // Close closes the log, after Run has ended.
-func (r *Recorder) Close() error { return nil }
+func (r *Recorder) Close() error { return r.audit.Close() }
