@@ -1,0 +1,13 @@
+package api
+
+// Route is what a test may know of a route.
+type Route struct{ Method, Path, Least string }
+
+// Routes are those of a server.
+func Routes(cfg Config) []Route {
+	var found []Route
+	for _, r := range newServer(cfg).routes() {
+		found = append(found, Route{r.method, r.path, string(r.least)})
+	}
+	return found
+}
