@@ -119,7 +119,7 @@ test('the way of a run', () => {
   assert.equal(marks('failed', ['configuring', 'failed']), 'configuring done, running skipped, finishing skipped, failed bad')
   assert.equal(marks('aborted', ['configuring', 'running', 'finishing', 'aborted']), 'configuring done, running done, finishing done, aborted bad')
   assert.equal(marks('interrupted'), 'configuring skipped, running skipped, finishing skipped, interrupted bad')
-  assert.deepEqual(['finished', 'failed', 'running', 'configuring', 'idle'].map(s => tone(s)), ['good', 'bad', 'busy', 'warn', 'none'])
+  assert.deepEqual(['finished', 'failed', 'running', 'configuring', 'idle'].map(s => tone(s)), ['ok', 'bad', 'info', 'warn', 'idle'])
   assert.equal(tone('running', 'ph2acf is lost'), 'warn')
   assert.deepEqual(['idle', 'configuring', 'running', 'finishing', 'failed'].map(underWay), [false, true, true, true, false])
 })

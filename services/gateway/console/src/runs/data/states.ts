@@ -1,4 +1,6 @@
 // A run's states, docs/contract.md, section 11, as steps.
+import type { Tone } from '../../ui/Chip'
+import type { IconName } from '../../ui/icons'
 import type { Transition } from './document'
 
 export const ended = (state: string): boolean => ['finished', 'failed', 'aborted', 'interrupted'].includes(state)
@@ -27,17 +29,17 @@ export function steps (state: string, transitions?: readonly Transition[]): Step
 }
 
 // icons tell states apart without colours.
-export const icons: Record<string, string> = {
-  idle: '○', configuring: '◔', running: '▶', finishing: '◕', finished: '✓', failed: '✕', aborted: '■', interrupted: '⚡',
+export const icons: Record<string, IconName> = {
+  idle: 'none', configuring: 'ramp', running: 'live', finishing: 'wait', finished: 'ok', failed: 'bad', aborted: 'off', interrupted: 'trip',
 }
 
 // tone is the kind of a state, for its colour.
-export function tone (state: string, error = ''): 'good' | 'bad' | 'busy' | 'warn' | 'none' {
-  if (state === 'finished') return 'good'
+export function tone (state: string, error = ''): Tone {
+  if (state === 'finished') return 'ok'
   if (ended(state)) return 'bad'
   if (state === 'configuring') return 'warn'
-  if (state === 'running') return error ? 'warn' : 'busy'
-  return state === 'finishing' ? 'busy' : 'none'
+  if (state === 'running') return error ? 'warn' : 'info'
+  return state === 'finishing' ? 'info' : 'idle'
 }
 
 export const means: Record<string, string> = {
