@@ -1,2 +1,83 @@
-export interface PlotWhat { device: string, sensor: boolean, period: number, fields: Array<{ name: string, unit: string }>, channels: Array<{ number: number, label: string }>, chosen: string[] }
-export function PlotPanel (_: PlotWhat) { return null }
+// A device's quantities over time: live, or from the archive.
+import { useEffect, useRef, useState } from 'preact/hooks'
+import type uPlot from 'uplot'
+import { live } from '../live/store'
+import { dark as darkNow } from '../theme'
+import { dateTime } from '../ui/format'
+import { download } from '../ui/download'
+import { Icon } from '../ui/icons'
+import { Chart } from './Chart'
+import { csv } from './csv'
+import { linesOf } from './lines'
+import { png } from './png'
+import { RANGES, Toggles } from './Controls'
+import { Summary } from './Summary'
+import { useHistory } from './useHistory'
+
+export interface PlotWhat {
+  device: string
+  sensor: boolean // an outside sensor: its fields are measurements
+  period: number // s
+  fields: Array<{ name: string, unit: string }>
+  channels: Array<{ number: number, label: string }> // empty when it has none
+  chosen: string[] // fields at the start
+}
+
+export function PlotPanel (what: PlotWhat) {
+  const [fields, setFields] = useState(what.chosen)
+  const [hidden, setHidden] = useState<number[]>([])
+  const [range, setRange] = useState(RANGES[0]!)
+  const [zoom, setZoom] = useState<{ from: number, to: number } | null>(null)
+  const [log, setLog] = useState(false)
+  const [cursor, setCursor] = useState<number | null>(null)
+  const chart = useRef<uPlot | null>(null)
+  const now = useSeconds()
+  const dark = darkNow.value
+  const channels = what.channels.map(c => c.number).filter(c => !hidden.includes(c))
+  const got = useHistory({ device: what.device, sensor: what.sensor, channels, fields, span: range.span, zoom, points: range.points })
+
+  const to = zoom?.to ?? now
+  const from = zoom?.from ?? now - range.span
+  const lines = linesOf(what, { fields, channels, from, to, live: range.span <= RANGES[0]!.span && !zoom, dark, offset: live.clock.offset }, got, live.ring)
+  const last = Math.max(-Infinity, ...lines.map(l => l.points.time.at(-1) ?? -Infinity))
+  const bad = what.sensor ? live.link.value !== 'ok' : live.freshness(what.device).value !== 'live'
+  const stale = bad && !zoom && Number.isFinite(last)
+  const title = `${what.device}: ${fields.join(', ')}`
+  const caption = `${title}, ${dateTime(from)} to ${dateTime(to)}`
+  const file = `${what.device}_${fields.join('-')}_${new Date(from).toISOString().slice(0, 19)}`
+  const visible = lines.map(l => ({ name: `${what.device} ${l.key.includes('-') && what.channels.length > 0 ? `${l.key.split('-')[0]} ${l.key.slice(l.key.indexOf('-') + 1)}` : l.key}`, unit: l.unit, points: l.points }))
+
+  return (
+    <section class="card plot" aria-labelledby="h-plot" data-test="plot-panel">
+      <div class="card-head">
+        <h2 id="h-plot">Plot</h2>
+        <button type="button" class="btn small" data-test="export-csv" disabled={lines.length === 0} onClick={() => download(`${file}.csv`, new Blob([csv(visible)], { type: 'text/csv' }))}><Icon name="save" />CSV</button>
+        <button type="button" class="btn small" data-test="export-png" disabled={lines.length === 0} onClick={() => { if (chart.current) png(chart.current, caption, lines, dark, `${file}.png`) }}><Icon name="save" />PNG</button>
+      </div>
+      <div class="plot-controls">
+        <fieldset class="group"><legend>Range</legend>
+          {RANGES.map(r => <button key={r.name} type="button" class="btn small" aria-pressed={range.name === r.name} data-test={`range-${r.name}`} onClick={() => { setRange(r); setZoom(null) }}>{r.label}</button>)}
+          {zoom && <button type="button" class="btn small" data-test="zoom-reset" onClick={() => setZoom(null)}><Icon name="close" />Zoom</button>}
+        </fieldset>
+        <Toggles legend="Quantities" all={what.fields.map(f => ({ id: f.name, label: f.unit ? `${f.name} (${f.unit})` : f.name }))} on={fields} test="field" set={f => setFields(f.length > 0 ? what.fields.map(x => x.name).filter(x => f.includes(x)) : fields)} />
+        {what.channels.length > 1 && <Toggles legend="Channels" all={what.channels.map(c => ({ id: String(c.number), label: c.label }))} on={channels.map(String)} test="line-channel" set={c => setHidden(what.channels.map(x => x.number).filter(n => !c.includes(String(n))))} />}
+        <label class="check"><input type="checkbox" checked={log} data-test="log" onChange={e => setLog(e.currentTarget.checked)} />log |y|</label>
+      </div>
+      {got.error && <p class="note warn small" data-test="plot-error">The archive does not answer, so only what came since the page was opened is shown: {got.error}</p>}
+      {lines.length > 0 && <Chart lines={lines} from={from} to={to} log={log} dark={dark} label={`Plot of ${caption}. The table below has its numbers.`} staleFrom={stale ? last : null}
+        onZoom={(a, b) => setZoom({ from: a, to: b })} onReset={() => setZoom(null)} onCursor={setCursor} onChart={u => { chart.current = u }} />}
+      <p class="muted small hint-drag">Drag over the plot to zoom, double-click to go back.{cursor !== null && <> Cursor at {dateTime(cursor)}.</>}{got.busy && ' Loading…'}</p>
+      <Summary lines={lines} caption={caption} cursor={cursor} stale={bad} />
+    </section>
+  )
+}
+
+// useSeconds is the time here, once a second while the page is seen.
+function useSeconds (): number {
+  const [now, setNow] = useState(Date.now())
+  useEffect(() => {
+    const t = setInterval(() => { if (!document.hidden) setNow(Date.now()) }, 1000)
+    return () => clearInterval(t)
+  }, [])
+  return now
+}

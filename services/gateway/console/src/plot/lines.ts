@@ -1,0 +1,38 @@
+// The lines of a plot: a field of a channel each.
+import type { Ring } from '../live/ring'
+import type { Line } from './Chart'
+import { fromHistory, gapOf, merge, withGaps } from './data'
+import { colour, dash } from './look'
+import type { PlotWhat } from './PlotPanel'
+import type { Got } from './useHistory'
+
+interface View { fields: string[], channels: number[], from: number, to: number, live: boolean, dark: boolean, offset: number }
+
+export function linesOf (what: PlotWhat, view: View, got: Got, ring: Ring): Line[] {
+  const out: Line[] = []
+  const several = view.fields.length > 1
+  what.fields.forEach((f, fi) => {
+    if (!view.fields.includes(f.name)) return
+    const h = got.byField.get(f.name)
+    const gap = gapOf(h?.interval ?? 0, what.period)
+    const one = (channel: number | null, label: string, ci: number) => {
+      const old = fromHistory(h, channel, view.offset)
+      // In a span of the last minutes the stream's points are the finer ones; in a long one they only go on from the archive's.
+      const until = view.live || old.time.length === 0 ? -Infinity : old.time.at(-1)! + (h?.interval ?? 0) * 1000
+      const merged = merge(old, ring.track(what.device, channel, f.name), gap, until)
+      const chosen = view.fields.indexOf(f.name)
+      out.push({
+        key: channel === null ? f.name : `${channel}-${f.name}`,
+        label: channel === null ? f.name : several ? `${label} ${f.name}` : label,
+        unit: f.unit,
+        colour: colour(channel === null ? fi : ci, view.dark),
+        dash: dash(channel === null ? 0 : chosen),
+        points: withGaps(merged, gap, view.from - 2 * gap, view.to + gap),
+      })
+    }
+    if (what.channels.length === 0) one(null, '', 0)
+    else what.channels.forEach((c, ci) => { if (view.channels.includes(c.number)) one(c.number, c.label, ci) })
+  })
+  return out
+}
+
