@@ -15,18 +15,10 @@ import (
 )
 
 // write is what a browser gets.
-func write(method string, p Page) *http.Response {
+func write(method string, p Page) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	Write(w, httptest.NewRequest(method, "/grafana/", nil), p)
-	return w.Result()
-}
-
-func text(t *testing.T, r io.ReadCloser) string {
-	t.Helper()
-	defer r.Close()
-	b, err := io.ReadAll(r)
-	require.NoError(t, err)
-	return string(b)
+	return w
 }
 
 func TestPages(t *testing.T) {
@@ -48,12 +40,12 @@ func TestPages(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			res := write(http.MethodGet, c.page)
-			body := text(t, res.Body)
-			assert.Equal(t, c.status, res.StatusCode)
+			body := res.Body.String()
+			assert.Equal(t, c.status, res.Code)
 			for _, say := range c.say {
 				assert.Contains(t, body, say)
 			}
-			h := res.Header
+			h := res.Header()
 			assert.Equal(t, c.refresh, h.Get("Refresh"))
 			assert.Equal(t, c.refresh, h.Get("Retry-After"))
 			assert.Equal(t, "text/html; charset=utf-8", h.Get("Content-Type"))
@@ -94,29 +86,29 @@ func accessible(t *testing.T, body string) {
 
 func TestMethods(t *testing.T) {
 	res := write(http.MethodHead, Away("Grafana"))
-	assert.Empty(t, text(t, res.Body))
-	assert.NotEqual(t, "0", res.Header.Get("Content-Length"))
+	assert.Empty(t, res.Body.String())
+	assert.NotEqual(t, "0", res.Header().Get("Content-Length"))
 	res = write(http.MethodPost, Away("Grafana"))
-	assert.Empty(t, res.Header.Get("Refresh"), "what was sent is not sent again by itself")
-	assert.Equal(t, "5", res.Header.Get("Retry-After"))
+	assert.Empty(t, res.Header().Get("Refresh"), "what was sent is not sent again by itself")
+	assert.Equal(t, "5", res.Header().Get("Retry-After"))
 }
 
 func TestStyle(t *testing.T) {
-	get := func(method string) *http.Response {
+	get := func(method string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
 		Style().ServeHTTP(w, httptest.NewRequest(method, StylePath, nil))
-		return w.Result()
+		return w
 	}
 	res := get(http.MethodGet)
-	body := text(t, res.Body)
-	assert.Equal(t, "text/css; charset=utf-8", res.Header.Get("Content-Type"))
-	assert.Equal(t, "nosniff", res.Header.Get("X-Content-Type-Options"))
+	body := res.Body.String()
+	assert.Equal(t, "text/css; charset=utf-8", res.Header().Get("Content-Type"))
+	assert.Equal(t, "nosniff", res.Header().Get("X-Content-Type-Options"))
 	assert.Contains(t, body, "prefers-color-scheme: dark")
 	assert.NotContains(t, body, "url(")
 	assert.NotContains(t, body, "@import")
 	assert.Contains(t, pageText, `href="`+StylePath+`"`)
-	assert.Equal(t, http.StatusOK, get(http.MethodHead).StatusCode)
+	assert.Equal(t, http.StatusOK, get(http.MethodHead).Code)
 	res = get(http.MethodPost)
-	assert.Equal(t, http.StatusMethodNotAllowed, res.StatusCode)
-	assert.Equal(t, "GET, HEAD", res.Header.Get("Allow"))
+	assert.Equal(t, http.StatusMethodNotAllowed, res.Code)
+	assert.Equal(t, "GET, HEAD", res.Header().Get("Allow"))
 }

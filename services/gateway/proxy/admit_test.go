@@ -123,7 +123,7 @@ func TestRoles(t *testing.T) {
 		} {
 			g.as(who.role, who.via)
 			s.forget()
-			var res *http.Response
+			var res answer
 			if c.method == "WS" {
 				var socket interface{ Close() error }
 				res, socket = g.upgrade(t, http.MethodGet, c.path, nil)

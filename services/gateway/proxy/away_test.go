@@ -167,7 +167,7 @@ func TestSocketsEndWithTheSession(t *testing.T) {
 		var sockets []io.ReadWriteCloser
 		for _, path := range []string{"/grafana/api/live/ws", "/nodered/dashboard/socket.io/"} {
 			res, socket := g.upgrade(t, http.MethodGet, path, nil)
-			require.NotNil(t, socket, res.Status)
+			require.NotNil(t, socket, res.StatusCode)
 			assert.Empty(t, res.Header.Get("Server"))
 			echo(t, socket)
 			sockets = append(sockets, socket)

@@ -149,8 +149,14 @@ func header(pairs ...string) http.Header {
 	return h
 }
 
+// answer is one whose body has been read, or is a socket's.
+type answer struct {
+	StatusCode int
+	Header     http.Header
+}
+
 // do asks; path goes out as it stands.
-func (g *gate) do(t *testing.T, method, path string, h http.Header) (*http.Response, string) {
+func (g *gate) do(t *testing.T, method, path string, h http.Header) (answer, string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), wait)
 	defer cancel()
@@ -166,11 +172,11 @@ func (g *gate) do(t *testing.T, method, path string, h http.Header) (*http.Respo
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	require.NoError(t, err)
-	return res, string(body)
+	return answer{res.StatusCode, res.Header}, string(body)
 }
 
 // upgrade opens a socket; it is nil when the answer is not 101.
-func (g *gate) upgrade(t *testing.T, method, path string, more http.Header) (*http.Response, io.ReadWriteCloser) {
+func (g *gate) upgrade(t *testing.T, method, path string, more http.Header) (answer, io.ReadWriteCloser) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, g.URL+path, nil)
 	require.NoError(t, err)
@@ -185,11 +191,11 @@ func (g *gate) upgrade(t *testing.T, method, path string, more http.Header) (*ht
 	require.NoError(t, err)
 	if res.StatusCode != http.StatusSwitchingProtocols {
 		res.Body.Close()
-		return res, nil
+		return answer{res.StatusCode, res.Header}, nil
 	}
 	socket := res.Body.(io.ReadWriteCloser)
 	t.Cleanup(func() { socket.Close() })
-	return res, socket
+	return answer{res.StatusCode, res.Header}, socket
 }
 
 // echo says something and hears it.
