@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/goccy/go-yaml"
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -17,9 +18,11 @@ import (
 	"trackerdcs/services/gateway/api"
 )
 
-// Spec is the description, checked and ready to be held against answers.
+// Spec is the description, checked and ready to be held against answers. It may
+// be used by several goroutines at once.
 type Spec struct {
 	doc      map[string]any
+	mu       sync.Mutex // of compiler
 	compiler *jsonschema.Compiler
 	ops      []Operation
 }
@@ -155,7 +158,9 @@ func object(o map[string]any, key string) map[string]any { return asObject(o[key
 
 // validate holds JSON against the schema at a place of the description.
 func (s *Spec) validate(pointer string, body []byte) error {
+	s.mu.Lock()
 	schema, err := s.compiler.Compile(base + pointer)
+	s.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("the description at %s: %w", pointer, err)
 	}
