@@ -101,7 +101,7 @@ func open(env *service.Env, cfg *config) (g *gateway, err error) {
 		return g, err
 	}
 	if g.door, err = door.New(door.Config{
-		Accounts: g.accounts, Dir: env.DataDir, Idle: cfg.SessionIdle, Absolute: cfg.SessionMax, Log: env.Log, Metrics: env.Metrics,
+		Accounts: g.accounts, Dir: env.DataDir, Idle: cfg.SessionIdle, Absolute: cfg.SessionMax, Log: env.Log, Metrics: env.Metrics, Links: links(cfg),
 		Audit: func(ctx context.Context, e auditlog.Entry) error { return g.record.Append(ctx, e) },
 	}); err != nil {
 		return g, err
