@@ -97,12 +97,15 @@ func (w *writer) putAside() error {
 // meddled says what somebody else did to the segment, or nothing.
 func (w *writer) meddled() string {
 	named, err := os.Stat(w.seg.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "it is gone"
-	}
-	ours, err2 := w.file.Stat()
 	switch {
-	case err != nil || err2 != nil:
+	case errors.Is(err, fs.ErrNotExist):
+		return "it is gone"
+	case err != nil:
+		return "it cannot be reached: " + err.Error()
+	}
+	ours, err := w.file.Stat()
+	switch {
+	case err != nil:
 		return "" // writing to it will tell
 	case !os.SameFile(named, ours):
 		return "another file has its name"

@@ -54,7 +54,7 @@ func parseAck(device string, payload []byte) (auditlog.Entry, error) {
 	default:
 		return auditlog.Entry{}, fmt.Errorf("phase %q is none of an ack", wire.Echo(a.Phase))
 	}
-	if y := a.Time.Year(); y < 0 || y > 9999 {
+	if y := a.Time.UTC().Year(); y < 0 || y > 9999 {
 		return auditlog.Entry{}, errors.New("its time cannot be written")
 	}
 	e := auditlog.Entry{

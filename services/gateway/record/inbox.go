@@ -17,6 +17,7 @@ const (
 
 // inbox holds acks until they can be written, so that the handler never waits.
 type inbox struct {
+	max   int // messages
 	mu    sync.Mutex
 	list  []bus.Message
 	bytes int
@@ -24,7 +25,7 @@ type inbox struct {
 	wake  chan struct{} // holds one token: look
 }
 
-func newInbox() *inbox { return &inbox{wake: make(chan struct{}, 1)} }
+func newInbox() *inbox { return &inbox{max: inboxMessages, wake: make(chan struct{}, 1)} }
 
 func (b *inbox) put(m bus.Message) {
 	if len(m.Payload) > wire.MaxCommand {
@@ -32,7 +33,7 @@ func (b *inbox) put(m bus.Message) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.list) >= inboxMessages || b.bytes+len(m.Payload) > inboxBytes {
+	if len(b.list) >= b.max || b.bytes+len(m.Payload) > inboxBytes {
 		b.lost = true
 	} else {
 		b.list = append(b.list, m)

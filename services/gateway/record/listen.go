@@ -39,7 +39,7 @@ func (r *Recorder) record(ctx context.Context, batch []bus.Message) {
 		switch {
 		case err != nil:
 			r.metrics.malformed.Inc()
-			r.log.Warn("an ack that cannot be recorded", "topic", cut(m.Topic, 128), "error", err)
+			r.complain.Do(func() { r.log.Warn("an ack that cannot be recorded", "topic", cut(m.Topic, 128), "error", err) })
 			continue
 		case m.Retained: // left there by somebody: it was heard when it was said
 			continue

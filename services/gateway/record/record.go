@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"trackerdcs/pkg/auditlog"
 	"trackerdcs/pkg/bus"
@@ -56,6 +57,8 @@ type Recorder struct {
 	seen    *recent[struct{}]
 	problem string
 
+	complain rate.Sometimes // about what is no ack: the metric counts all
+
 	up     chan struct{} // holds one token: a connection stands
 	every  time.Duration // anchorEvery, but for tests
 	retry0 time.Duration // firstRetry, but for tests
@@ -69,7 +72,8 @@ func New(c Config) (*Recorder, error) {
 	r := &Recorder{
 		conf: c, log: c.Log, inbox: newInbox(), up: make(chan struct{}, 1),
 		known: newRecent[command](remembered), seen: newRecent[struct{}](remembered),
-		every: anchorEvery, retry0: firstRetry,
+		complain: rate.Sometimes{First: 10, Interval: time.Minute},
+		every:    anchorEvery, retry0: firstRetry,
 	}
 	o := c.Options
 	o.ClientID, o.Persistent, o.ManualAck, o.Will, o.Log = "dcs-"+c.Name+"-audit", true, true, nil, c.Log
@@ -101,20 +105,18 @@ func New(c Config) (*Recorder, error) {
 
 // Append adds an entry of the gateway's own; it is on disk when Append returns.
 // A command is appended before it is sent: only then are its acks known to be
-// its own, by its id, device, op, channel, value and user.
+// its own, by its id, device, op, channel, value and user. They are, too, when
+// the log did not take the command and it was sent all the same.
 func (r *Recorder) Append(ctx context.Context, e auditlog.Entry) error {
 	if e.Boot == "" {
 		e.Boot = r.conf.Boot
 	}
-	if err := r.append(ctx, []auditlog.Entry{e}); err != nil {
-		return err
-	}
 	if e.Kind == auditlog.Command {
 		r.mu.Lock()
-		defer r.mu.Unlock()
 		r.known.add(e.ID, commandOf(e))
+		r.mu.Unlock()
 	}
-	return nil
+	return r.append(ctx, []auditlog.Entry{e})
 }
 
 // append puts entries into the log and counts.
