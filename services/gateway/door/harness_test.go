@@ -29,6 +29,7 @@ type house struct {
 	*Door
 	dir     string
 	store   *accounts.Store
+	metrics *prometheus.Registry
 	handler http.Handler
 
 	mu      sync.Mutex
@@ -52,9 +53,10 @@ func build(t *testing.T) *house {
 // open opens the door; the last one must have been closed.
 func (h *house) open(t *testing.T) {
 	t.Helper()
+	h.metrics = prometheus.NewRegistry()
 	var err error
 	h.Door, err = New(Config{
-		Accounts: h.store, Dir: h.dir, Idle: 30 * time.Minute, Absolute: 8 * time.Hour, Metrics: prometheus.NewRegistry(),
+		Accounts: h.store, Dir: h.dir, Idle: 6 * time.Minute, Absolute: time.Hour, Metrics: h.metrics,
 		Audit: func(ctx context.Context, e auditlog.Entry) error {
 			h.mu.Lock()
 			defer h.mu.Unlock()
@@ -86,6 +88,13 @@ func (h *house) open(t *testing.T) {
 	h.handler = d.Identify(mux)
 }
 
+// unwritten is how many uses are not on the disk yet.
+func (s *store) unwritten() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.used)
+}
+
 // audited takes the entries since the last time.
 func (h *house) audited() []auditlog.Entry {
 	h.mu.Lock()
@@ -93,6 +102,22 @@ func (h *house) audited() []auditlog.Entry {
 	e := h.entries
 	h.entries = nil
 	return e
+}
+
+// metric is a metric's value; label is that of its only label.
+func (h *house) metric(t *testing.T, name, label string) float64 {
+	t.Helper()
+	families, err := h.metrics.Gather()
+	require.NoError(t, err)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name && (label == "" || m.GetLabel()[0].GetValue() == label) {
+				return m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	require.Fail(t, "no metric "+name)
+	return 0
 }
 
 // request is what a test asks.

@@ -38,9 +38,9 @@ func TestLogin(t *testing.T) {
 	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &got))
 	expires, err := time.Parse(time.RFC3339, got["expires"].(string))
 	require.NoError(t, err)
-	assert.WithinDuration(t, time.Now().Add(8*time.Hour), expires, time.Minute)
+	assert.WithinDuration(t, time.Now().Add(time.Hour), expires, time.Minute)
 	delete(got, "expires")
-	assert.Equal(t, map[string]any{"user": "alice", "role": "operator", "via": "session", "idle": 1800., "links": map[string]any{"grafana": "/grafana/alice"}}, got)
+	assert.Equal(t, map[string]any{"user": "alice", "role": "operator", "via": "session", "idle": 360., "links": map[string]any{"grafana": "/grafana/alice"}}, got)
 	assert.Equal(t, "alice", h.nameFor(c.Value))
 	assert.Equal(t, []auditlog.Entry{
 		{Kind: auditlog.Login, User: "alice", Role: "operator", Verified: true, Via: "session", Address: "fe80::1"},
@@ -192,8 +192,8 @@ func TestMe(t *testing.T) {
 	require.Equal(t, 200, w.Code)
 	var got me
 	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &got))
-	assert.WithinDuration(t, time.Now().Add(8*time.Hour), got.Expires, time.Minute)
-	assert.InDelta(t, 1800, got.Idle, 0)
+	assert.WithinDuration(t, time.Now().Add(time.Hour), got.Expires, time.Minute)
+	assert.InDelta(t, 360, got.Idle, 0)
 	assert.Equal(t, "no-store", w.Header().Get("Cache-Control"))
 	assert.Nil(t, cookieOf(t, w), "the cookie is set once")
 
