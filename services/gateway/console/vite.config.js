@@ -1,3 +1,5 @@
+import { rm } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import { defineConfig } from 'vite'
 
 const gateway = process.env.GATEWAY || 'https://localhost:8443'
@@ -21,12 +23,13 @@ export default defineConfig({
 
 // emptyAssets removes the assets of the build before, whose names have other hashes.
 function emptyAssets () {
+  let outDir
   return {
     name: 'empty-assets',
     apply: 'build',
+    configResolved (config) { outDir = resolve(config.root, config.build.outDir) },
     async buildStart () {
-      const { rm } = await import('node:fs/promises')
-      await rm(new URL('dist/assets', import.meta.url), { recursive: true, force: true })
+      await rm(resolve(outDir, 'assets'), { recursive: true, force: true })
     },
   }
 }

@@ -6,7 +6,7 @@ import { extname } from 'node:path'
 import { randomUUID } from 'node:crypto'
 import { Lab, metas } from './lab.mjs'
 
-const dist = new URL('../dist/', import.meta.url)
+const dist = process.env.DIST ? new URL(`file://${process.env.DIST}/`) : new URL('../dist/', import.meta.url)
 const types = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' }
 const csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 const lab = new Lab()

@@ -10,7 +10,7 @@ export function AckList ({ device, limit }: { device?: string, limit: number }) 
   const acks = live.acks.value.filter(a => !device || a.device === device).slice(-limit).reverse()
   if (acks.length === 0) return <p class="muted">None was heard yet.</p>
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label={device ? `Acks of ${device}` : 'Acks'}>
+    <div class="scroll" tabIndex={0} role="region" aria-label={device ? `Table of the acks of ${device}` : 'Table of acks'}>
       <table class="acks-table" data-test="acks">
         <caption class="hidden-visually">Acks, the newest first</caption>
         <thead><tr><th scope="col">Time</th>{!device && <th scope="col">Device</th>}<th scope="col">Ch.</th><th scope="col">Command</th><th scope="col">Phase</th><th scope="col">User</th><th scope="col">Message</th></tr></thead>

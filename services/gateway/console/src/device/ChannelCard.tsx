@@ -1,7 +1,9 @@
 // A channel of a supply: what it does, and what it can be told.
+import { useComputed } from '@preact/signals'
+import type { ComponentChildren } from 'preact'
 import type { Channel, Device } from '../api/types'
 import type { Freshness } from '../live/clock'
-import { send } from '../live/commands'
+import { commands, send } from '../live/commands'
 import { labelOf, limitsOf } from '../live/limits'
 import { may } from '../session'
 import { Flags, OnChip } from '../ui/flags'
@@ -9,6 +11,7 @@ import { Icon } from '../ui/icons'
 import { Value } from '../ui/Value'
 import { LockBox } from './LockBox'
 import { Ramp } from './Ramp'
+import { Result } from './Result'
 import { SetForm } from './SetForm'
 import { Switch } from './Switch'
 
@@ -22,7 +25,7 @@ export function ChannelCard ({ d, ch, fresh }: OfChannel) {
   return (
     <article class={`card channel ${ch.trip || ch.interlock ? 'alarmed' : ''}`} aria-label={`Channel ${ch.number}, ${label}`} data-test={`channel-${ch.number}`} data-fresh={fresh}>
       <div class="card-head"><h3>{label}{label !== `Channel ${ch.number}` && <span class="muted small"> channel {ch.number}</span>}</h3><OnChip ch={ch} fresh={fresh} /></div>
-      {ch.trip ? <Alarm test="trip" title="Tripped" text="The trip is latched: the channel cannot be switched on until it is cleared." /> : null}
+      {ch.trip ? <Alarm test="trip" title="Tripped" text="The trip is latched: the channel cannot be switched on until it is cleared.">{can.clear && <Clear device={d.name} channel={ch.number} />}</Alarm> : null}
       {ch.interlock ? <Alarm test="interlock" title="Interlock open" text="The channel cannot be switched on until it is closed." /> : null}
       <div class="big-values">
         <div><span class="label muted">Voltage</span><Value v={ch.vmon} unit="V" max={max} fresh={fresh} test="vmon" /></div>
@@ -37,14 +40,15 @@ export function ChannelCard ({ d, ch, fresh }: OfChannel) {
       {fresh !== 'none' && <Ramp device={d.name} ch={ch} fresh={fresh} />}
       {can.setv && <SetForm d={d} channel={ch.number} op="setv" label="Voltage" />}
       {can.switch && <Switch d={d} ch={ch} fresh={fresh} />}
+      {can.lock && (lock || ch.locked) ? <LockBox device={d.name} channel={ch.number} lock={lock} locked /> : null}
       {(can.seti || can.ramp || can.clear || can.lock) && (
-        <details class="more" open={Boolean(ch.trip || lock)}>
+        <details class="more">
           <summary data-test="more">Limit, ramp, lock</summary>
           <div class="stack">
             {can.seti && <SetForm d={d} channel={ch.number} op="seti" label="Current limit" />}
             {can.ramp && <SetForm d={d} channel={ch.number} op="ramp" label="Ramp speed" />}
-            {can.clear && <div class="row"><button type="button" class="btn" data-test="clear" disabled={!may('operator')} aria-describedby={may('operator') ? undefined : 'role-note'} onClick={() => { void send(d.name, { op: 'clear', channel: ch.number }) }}>Clear trips</button></div>}
-            {can.lock && <LockBox device={d.name} channel={ch.number} lock={lock} locked={Boolean(ch.locked)} />}
+            {can.clear && !ch.trip && <Clear device={d.name} channel={ch.number} />}
+            {can.lock && !lock && !ch.locked && <LockBox device={d.name} channel={ch.number} locked={false} />}
           </div>
         </details>
       )}
@@ -52,6 +56,16 @@ export function ChannelCard ({ d, ch, fresh }: OfChannel) {
   )
 }
 
-function Alarm ({ title, text, test }: { title: string, text: string, test: string }) {
-  return <div class="note bad alarm" role="alert" data-test={`alarm-${test}`}><Icon name="bad" size={20} /><p><strong>{title}.</strong> {text}</p></div>
+function Alarm ({ title, text, test, children }: { title: string, text: string, test: string, children?: ComponentChildren }) {
+  return <div class="note bad alarm" role="alert" data-test={`alarm-${test}`}><Icon name="bad" size={20} /><div><p><strong>{title}.</strong> {text}</p>{children}</div></div>
+}
+
+function Clear ({ device, channel }: { device: string, channel: number }) {
+  const last = useComputed(() => commands.value.find(c => c.device === device && c.command.op === 'clear' && c.command.channel === channel)).value
+  return (
+    <div class="clear">
+      <button type="button" class="btn small" data-test="clear" aria-label={`Clear trips of channel ${channel}`} disabled={!may('operator')} aria-describedby={may('operator') ? undefined : 'role-note'} onClick={() => { void send(device, { op: 'clear', channel }) }}>Clear trips</button>
+      {last && <Result sent={last} />}
+    </div>
+  )
 }

@@ -54,7 +54,7 @@ export function SetForm ({ d, channel, op, label }: SetFormProps) {
           {error || (warning && <span class="warning">{warning}</span>) || plainTyped || (!allowed && (op === 'seti' ? 'Needs the role expert.' : 'Needs the role operator.'))}
         </span>
       </div>
-      {op === 'ramp' && <label class="small row"><input type="checkbox" checked={all} disabled={!allowed} data-test="ramp-all" onChange={e => setAll(e.currentTarget.checked)} />for all channels, where the supply has one speed</label>}
+      {op === 'ramp' && <label class="check-line"><input type="checkbox" checked={all} disabled={!allowed} data-test="ramp-all" onChange={e => setAll(e.currentTarget.checked)} />for all channels, where the supply has one speed</label>}
       {last && <Result sent={last} use={allowed ? use : undefined} closest={last.closest === null ? '' : plainUnit(last.closest, limits.unit)} />}
     </form>
   )

@@ -10,7 +10,7 @@ export function OutsideSensors () {
   return (
     <section class="section" aria-labelledby="h-outside">
       <h2 id="h-outside">Outside sensors</h2>
-      <div class="card scroll">
+      <div class="card scroll outside" tabIndex={0} role="region" aria-label="Values of outside sensors">
         <table>
           <caption class="hidden-visually">Values of sensors that are not the stack's own</caption>
           <thead><tr><th scope="col">Sensor</th><th scope="col">Measurement</th><th scope="col" class="num">Value</th><th scope="col">Age</th></tr></thead>

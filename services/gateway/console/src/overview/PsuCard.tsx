@@ -20,10 +20,10 @@ export function PsuCard ({ name }: { name: string }) {
 
 function Channels ({ d, fresh }: { d: Device, fresh: Freshness }) {
   return (
-    <div class="scroll">
+    <div class="scroll" tabIndex={0} role="region" aria-label={`Channels of ${d.name}`}>
       <table class="channels">
         <caption class="hidden-visually">Channels of {d.name}</caption>
-        <thead><tr><th scope="col">Channel</th><th scope="col">Output</th><th scope="col" class="num">Set</th><th scope="col" class="num">Voltage</th><th scope="col" class="num">Current</th></tr></thead>
+        <thead><tr><th scope="col">Channel</th><th scope="col">Output</th><th scope="col" class="num set-col">Set</th><th scope="col" class="num">Voltage</th><th scope="col" class="num">Current</th></tr></thead>
         <tbody>
           {channelsOf(d.status, d.meta).map(ch => {
             const max = limitsOf(d.meta, 'setv', ch.number).max
@@ -31,8 +31,8 @@ function Channels ({ d, fresh }: { d: Device, fresh: Freshness }) {
               <tr key={ch.number} data-test={`row-${d.name}-${ch.number}`}>
                 <th scope="row">{labelOf(d.meta, ch.number)}<Flags ch={ch} lock={d.locks[String(ch.number)]} /></th>
                 <td><OnChip ch={ch} fresh={fresh} /></td>
-                <td class="num"><Value v={ch.vreq} unit="V" max={max} fresh={fresh} test="vreq" /></td>
-                <td class="num"><Value v={ch.vmon} unit="V" max={max} fresh={fresh} test="vmon" /></td>
+                <td class="num set-col"><Value v={ch.vreq} unit="V" max={max} fresh={fresh} test="vreq" /></td>
+                <td class="num"><Value v={ch.vmon} unit="V" max={max} fresh={fresh} test="vmon" /><span class="set-small">set <Value v={ch.vreq} unit="V" max={max} fresh={fresh} /></span></td>
                 <td class="num"><Value v={ch.imon} unit="A" fresh={fresh} test="imon" /></td>
               </tr>
             )
