@@ -9,6 +9,9 @@ import (
 	"slices"
 )
 
+// Kinds are all kinds of entry.
+var Kinds = [...]string{Login, Denied, Logout, Account, Command, Outcome, Silence, Ingest, Download, Gap, Start}
+
 // Filter says which entries. What is empty does not matter.
 type Filter struct {
 	Before int64 // entries with smaller numbers alone; 0: from the newest on

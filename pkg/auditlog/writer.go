@@ -138,7 +138,7 @@ func (w *writer) begin() error {
 			return fmt.Errorf("beginning a file of the audit log: %w", err)
 		}
 		if w.file != nil {
-			w.file.Close() // all of it is on the disk
+			_ = w.file.Close() // all of it is on the disk
 		}
 		w.seg, w.file, w.size = seg, f, 0
 		w.rest, w.torn, w.next = false, 0, false
