@@ -8,7 +8,7 @@ import (
 // Bounds of what waits for a reader of the stream, and how many there are.
 const (
 	maxStreams   = 1000
-	queueBatches = 250
+	queueBatches = 150
 	queueBytes   = 2 << 20
 )
 
