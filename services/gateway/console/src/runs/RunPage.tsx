@@ -43,7 +43,7 @@ export default function RunPage ({ run }: { run: number }) {
     <div class="page runs" data-test="run-page" data-complete={doc !== undefined && complete(doc)}>
       <div class="page-head">
         <h1 tabIndex={-1}>Run {run}</h1>
-        {doc || mine ? <State state={mine?.state ?? doc?.state ?? ''} error={mine?.error} /> : null}
+        {doc || mine ? <State state={mine?.state ?? doc?.state ?? ''} error={mine?.error} test="run-state" /> : null}
         <span class="spring" />
         <nav class="row" aria-label="Other runs">
           {run > 1 ? <Link class="btn small" to={`/runs/${run - 1}`} data-test="previous">Run {run - 1}</Link> : null}
@@ -53,7 +53,7 @@ export default function RunPage ({ run }: { run: number }) {
       </div>
       {going ? <Now link={false} /> : null}
       <Completeness doc={doc} record={mine} />
-      {error ? <Wrong error={error} what={doc ? 'It could not be read again' : missing ? `There is no run ${run} in the database` : `Run ${run} cannot be read`} /> : null}
+      {missing && mine ? <Warn test="incomplete">The database has nothing of this run yet; it is asked again until it has.</Warn> : error ? <Wrong error={error} what={doc ? 'It could not be read again' : missing ? `Run ${run}` : `Run ${run} cannot be read`} /> : null}
       {!doc && !error ? <p role="status" aria-busy="true">Reading run {run}…</p> : null}
       {!doc && !going && mine ? <Now link={false} /> : null}
       {doc ? <Kept run={doc} /> : null}
@@ -68,11 +68,22 @@ function Completeness ({ doc, record }: { doc: Run | undefined, record: Live | u
   return <Warn test="incomplete">{how}Not all of it is in the database yet: this page reads it again until it is. That takes some seconds, longer when the database is away.</Warn>
 }
 
+// Contents leads to the parts of a long page.
+function Contents ({ run }: { run: Run }) {
+  const files = (run.files ?? []).length > 0
+  const parts = [
+    ['#results', 'Results', run.results || run.files?.some(f => f.read === 'csv')], ['#settings', 'Settings', true], ['#timeline', 'What happened when', run.transitions?.length],
+    ['#capsule', 'Devices', run.capsule], ['#refused', 'Refused commands', run.capsule?.refused?.length], ['#log', 'Log', run.log?.length], ['#files', 'Files', files], ['#compare', 'Compare', true],
+  ] as const
+  return <nav class="runs-contents" aria-label="On this page">{parts.map(([to, name, there]) => there ? <a key={to} href={to}>{name}</a> : null)}</nav>
+}
+
 function Kept ({ run }: { run: Run }) {
   return (
     <>
       <Head run={run} />
-      <Results key={run.stored} run={run} />
+      <Contents run={run} />
+      <div id="results" class="section"><Results key={run.stored} run={run} /></div>
       <Settings run={run} />
       <Timeline run={run} />
       <CapsuleView run={run} />

@@ -9,10 +9,10 @@ export function bytes (n: number): string {
 // took is a time in seconds, as exact as one wants it.
 export function took (s: number): string {
   if (!Number.isFinite(s) || s < 0) return '–'
-  if (s < 60) return `${s < 10 ? s.toFixed(1) : Math.round(s)} s`
+  if (s < 60) return `${s < 10 && !Number.isInteger(s) ? s.toFixed(1) : Math.round(s)} s`
   const all = Math.round(s)
   const [h, m, r] = [Math.floor(all / 3600), Math.floor(all / 60) % 60, all % 60]
-  return h > 0 ? `${h} h ${m} min` : `${m} min ${r} s`
+  return h > 0 ? `${h} h${m ? ` ${m} min` : ''}` : `${m} min${r ? ` ${r} s` : ''}`
 }
 
 // between is how long it was from one time to another in s, NaN where one is missing.

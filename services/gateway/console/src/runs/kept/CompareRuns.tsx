@@ -44,9 +44,15 @@ function Side ({ run, other }: { run: Run, other: number }) {
       <p class="row">{[value, run].map(r => <span key={r.run} class="row"><Link to={`/runs/${r.run}`}>Run {r.run}</Link> <State state={r.state} /> {r.procedure} {r.module} <Time at={r.start ?? r.asked} /></span>)}</p>
       <label class="check runs-fit"><input type="checkbox" checked={all} data-test="compare-all" onChange={e => setAll(e.currentTarget.checked)} />what is equal, too ({equal})</label>
       {found.length === equal ? <p class="note ok">No difference: {equal} settings and results are equal.</p> : null}
-      {(['setting', 'result'] as const).map(part => <Part key={part} part={part} a={value.run} b={run.run} of={found.filter(d => d.part === part && (all || !d.equal))} all={all} />)}
+      {(['setting', 'result'] as const).map(part => <Part key={part} part={part} a={value.run} b={run.run} of={inOrder(found.filter(d => d.part === part && (all || !d.equal)))} all={all} />)}
     </div>
   )
+}
+
+// inOrder has what stands in lists, such as the chips, after what is said of all.
+const inOrder = (of: Difference[]): Difference[] => {
+  const listed = (d: Difference) => d.part === 'result' && /\/\d+(?:\/|$)/.test(d.path)
+  return [...of.filter(d => !listed(d)), ...of.filter(listed)]
 }
 
 function Part ({ part, a, b, of, all }: { part: Difference['part'], a: number, b: number, of: Difference[], all: boolean }) {
@@ -54,7 +60,7 @@ function Part ({ part, a, b, of, all }: { part: Difference['part'], a: number, b
   const what = part === 'setting' ? 'Settings' : 'Results'
   const cut = of.length > most ? `, the first ${most} of ${of.length}` : ''
   return (
-    <Wide caption={`${what}${all ? '; ≠ marks what differs' : ' that differ'}${cut}`} heads={['', what, `Run ${a}`, `Run ${b}`, 'Difference', '']} numeric={[2, 3, 4, 5]} test={`compare-${part}s`}>
+    <Wide caption={`${what}${all ? '; ≠ marks what differs' : ' that differ'}${cut}`} heads={['.Differs', what, `Run ${a}`, `Run ${b}`, 'Difference', '.Relative difference']} numeric={[2, 3, 4, 5]} test={`compare-${part}s`}>
       {of.slice(0, most).map(d => (
         <tr key={d.path} class={d.equal ? undefined : 'is-different'}>
           <td>{d.equal ? '' : <span title="differs" aria-label="differs">≠</span>}</td>

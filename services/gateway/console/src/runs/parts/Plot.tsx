@@ -1,6 +1,7 @@
 // uPlot in a component. It is made anew when its options change and given its data when those alone do.
 import { useEffect, useRef } from 'preact/hooks'
 import uPlot from 'uplot'
+import { number } from '../data/values'
 import { useTheme, type Theme } from './theme'
 import { useWidth } from './use'
 
@@ -36,6 +37,8 @@ export function Plot ({ options, on, data, height, label, test }: Props) {
 export function axis (t: Theme, label: string, more: uPlot.Axis = {}): uPlot.Axis {
   return {
     label, labelSize: 22, labelGap: 0, stroke: t.text, labelFont: '12px system-ui, sans-serif', font: '11px system-ui, sans-serif',
-    grid: { stroke: t.grid, width: 1 }, ticks: { stroke: t.grid, width: 1, size: 4 }, ...more,
+    grid: { stroke: t.grid, width: 1 }, ticks: { stroke: t.grid, width: 1, size: 4 },
+    // uPlot's own numbers end at three decimals: a current of 1e-7 would be 0.
+    values: (_, at) => at.map(v => number(v, 5)), ...more,
   }
 }

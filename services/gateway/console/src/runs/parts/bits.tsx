@@ -6,8 +6,8 @@ import { dateTime } from '../../ui/format'
 import { Icon } from '../../ui/icons'
 import { icons, means, tone } from '../data/states'
 
-export function State ({ state, error = '' }: { state: string, error?: string }) {
-  return <Chip tone={tone(state, error)} icon={icons[state] ?? 'none'} title={means[state] ?? ''} test="run-state">{state}</Chip>
+export function State ({ state, error = '', test }: { state: string, error?: string, test?: string }) {
+  return <Chip tone={tone(state, error)} icon={icons[state] ?? 'none'} title={means[state] ?? ''} test={test}>{state}</Chip>
 }
 
 // Wrong is a refusal or failure, as it was said.
@@ -34,14 +34,14 @@ export function Time ({ at }: { at?: string }) {
 // Facts are names and what they are; those without a value are left out.
 export function Facts ({ of, test }: { of: readonly (readonly [string, ComponentChildren])[], test?: string }) {
   const known = of.filter(([, v]) => v !== undefined && v !== null && v !== '')
-  return <dl class="facts runs-facts" data-test={test}>{known.map(([name, v]) => [<dt key={name}>{name}</dt>, <dd key={name + '='}>{v}</dd>])}</dl>
+  return <dl class="runs-facts" data-test={test}>{known.map(([name, v]) => <div key={name}><dt>{name}</dt><dd>{v}</dd></div>)}</dl>
 }
 
 interface SectionProps { id: string, title: string, note?: ComponentChildren, end?: ComponentChildren, children: ComponentChildren }
 
 export function Section ({ id, title, note, end, children }: SectionProps) {
   return (
-    <section class="card" aria-labelledby={`${id}-title`} id={id} data-test={id}>
+    <section class="card" aria-labelledby={`${id}-title`} id={id} data-test={`card-${id}`}>
       <div class="card-head"><h2 id={`${id}-title`}>{title}</h2>{end}</div>
       {note ? <p class="muted small">{note}</p> : null}
       {children}
@@ -49,6 +49,7 @@ export function Section ({ id, title, note, end, children }: SectionProps) {
   )
 }
 
+// A head that begins with a dot is heard and not seen.
 interface TableProps { caption: string, heads: readonly string[], children: ComponentChildren, test?: string, numeric?: readonly number[] }
 
 // Wide is a table that scrolls by itself where there is no room, by keyboard too.
@@ -57,7 +58,7 @@ export function Wide ({ caption, heads, children, test, numeric = [] }: TablePro
     <div class="scroll runs-scroll" tabIndex={0} role="region" aria-label={caption}>
       <table data-test={test}>
         <caption>{caption}</caption>
-        <thead><tr>{heads.map((h, i) => <th key={i} scope="col" class={numeric.includes(i) ? 'num' : undefined}>{h}</th>)}</tr></thead>
+        <thead><tr>{heads.map((h, i) => <th key={i} scope="col" class={numeric.includes(i) ? 'num' : undefined}>{h.startsWith('.') ? <span class="hidden-visually">{h.slice(1)}</span> : h}</th>)}</tr></thead>
         <tbody>{children}</tbody>
       </table>
     </div>

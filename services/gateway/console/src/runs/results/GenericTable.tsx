@@ -98,7 +98,7 @@ function optionsOf (ys: Column[], x: string, t: Theme): Omit<uPlot.Options, 'wid
     padding: [10, 12, 0, 0],
     cursor: { drag: { x: true, y: true, uni: 20 } },
     scales: { x: { time: false } },
-    axes: [axis(t, x), axis(t, ys.map(c => c.name).join(', ').slice(0, 60), { size: 60 })],
+    axes: [axis(t, x, { size: 30 }), axis(t, ys.map(c => c.name).join(', ').slice(0, 60), { size: 60 })],
     series: [{}, ...ys.map((_, k): uPlot.Series => ({ stroke: t.series[k % t.series.length], width: 1.5, points: { size: 5 } }))],
   }
 }

@@ -22,7 +22,7 @@ export function HistogramPlot ({ id, title, unit, values }: Props) {
     padding: [8, 12, 0, 0],
     cursor: { drag: { x: true, y: false }, points: { show: false } },
     scales: { x: { time: false }, y: { range: (_, __, max) => [0, Math.max(1, max * 1.06)] } },
-    axes: [axis(t, label), axis(t, 'channels', { size: 48 })],
+    axes: [axis(t, label, { size: 30 }), axis(t, 'channels', { size: 48 })],
     series: [{}, { stroke: t.accent, fill: alpha(t.accent), width: 1, points: { show: false }, paths: uPlot.paths.bars?.({ size: [1, Infinity], align: 0, gap: 0 }) }],
   })
   const peak = h.counts.indexOf(Math.max(...h.counts))

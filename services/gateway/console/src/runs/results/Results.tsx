@@ -1,5 +1,6 @@
 // The results of a run: each JSON file as tables, each CSV file as plots of what is known of it.
 import { useEffect, useRef, useState } from 'preact/hooks'
+import { ApiError } from '../../api/client'
 import type { RunFile } from '../../api/types'
 import { Icon } from '../../ui/icons'
 import type { Table } from '../data/csv'
@@ -20,7 +21,7 @@ export function Results ({ run }: { run: Run }) {
   const known = new Set(tables.map(f => resultName(f.name)))
   const documents = Object.entries(run.results ?? {}).filter(([name]) => !known.has(name))
   if (tables.length === 0 && documents.length === 0) {
-    return <Section id="results" title="Results"><p data-test="no-results">{nothing(run.results_state)}</p></Section>
+    return <Section id="result-none" title="Results"><p data-test="no-results">{nothing(run.results_state, files.length > 0)}</p></Section>
   }
   return (
     <>
@@ -35,11 +36,11 @@ function columnsOf (summary: unknown): ColumnSummary[] {
   return Array.isArray(columns) ? columns as ColumnSummary[] : []
 }
 
-function nothing (state: string | undefined): string {
+function nothing (state: string | undefined, files: boolean): string {
   switch (state) {
     case 'missing': return 'The results did not come. They will be here if they come later.'
     case 'expected': case 'receiving': case 'received': return 'The results are on their way.'
-    case 'stored': return 'There are no results that can be shown; the files are below.'
+    case 'stored': return files ? 'There are no results that can be shown; the files are below.' : 'There are no results.'
     default: return 'There are no results.'
   }
 }
@@ -69,7 +70,7 @@ function CsvResult ({ run, file }: { run: Run, file: RunFile }) {
       {read === 'waiting'
         ? <p><button type="button" class="btn" data-test="read-csv" onClick={() => setWanted(true)}><Icon name="down" />Read {bytes(Math.min(file.size, most))} and plot</button></p>
         : null}
-      {typeof read === 'object' ? <><Wrong error={read.error} what={`${file.name} cannot be shown`} /><p><button type="button" class="btn" onClick={() => setAgain(again + 1)}>Try again</button></p></> : null}
+      {typeof read === 'object' ? <><Wrong error={read.error} what={`${file.name} cannot be shown`} />{read.error instanceof ApiError ? <p class="row"><button type="button" class="btn" onClick={() => setAgain(again + 1)}>Try again</button></p> : null}</> : null}
       {read !== 'reading' && columns.length > 0 ? <ColumnsResult columns={columns} /> : null}
     </Section>
   )

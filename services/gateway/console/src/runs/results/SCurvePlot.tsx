@@ -30,7 +30,7 @@ export function SCurvePlot ({ curves, unit, picked, onPicked, most }: Props) {
         options={options} on={[curves, picked, all]} data={data} height={340} test="scurves-plot"
         label={`S-curves: hits over threshold of ${curves.hits.length} channels${picked.length ? `; marked: ${picked.map(i => nameOf(curves, i)).join(', ')}` : ''}. The table below has the numbers of those that are marked.`}
       />
-      <p class="muted small">Drag over the plot to zoom, double-click to see all. Points are measured{curves.threshold && curves.noise ? ', lines are the error function of the fitted threshold and noise; the dashed upright is the threshold' : ''}.</p>
+      <p class="muted small"><span class="runs-mouse">Drag over the plot to zoom, double-click to see all. </span>Points are measured{curves.threshold && curves.noise ? ', lines are the error function of the fitted threshold and noise; the dashed upright is the threshold' : ''}.</p>
       <form class="runs-pick" onSubmit={e => { e.preventDefault(); choose() }}>
         <div class="field">
           <label for="pick-channels">Channels one by one</label>
@@ -42,10 +42,10 @@ export function SCurvePlot ({ curves, unit, picked, onPicked, most }: Props) {
       </form>
       {picked.length > 0
         ? (
-          <Wide caption="Channels that are marked" heads={['Channel', `Threshold${unit ? ` / ${unit}` : ''}`, `Noise${unit ? ` / ${unit}` : ''}`, '']} numeric={[1, 2]} test="picked">
+          <Wide caption={`Channels that are marked${unit ? `; threshold and noise in ${unit}` : ''}`} heads={['Channel', 'Threshold', 'Noise', '.Unmark']} numeric={[1, 2]} test="picked">
             {picked.map((i, k) => (
               <tr key={i}>
-                <th scope="row"><span class={`runs-swatch s${k + 1}`} aria-hidden="true" />{nameOf(curves, i)}</th>
+                <th scope="row" class="nowrap"><span class={`runs-swatch s${k + 1}`} aria-hidden="true" />{nameOf(curves, i).replace('channel ', '')}</th>
                 <td class="num">{number(curves.threshold?.[i] ?? Number.NaN)}</td>
                 <td class="num">{number(curves.noise?.[i] ?? Number.NaN)}</td>
                 <td class="num"><button type="button" class="btn small" aria-label={`Unmark ${nameOf(curves, i)}`} onClick={() => onPicked(picked.filter(x => x !== i))}><Icon name="close" /></button></td>
@@ -83,7 +83,7 @@ function optionsOf (c: SCurves, picked: number[], all: boolean, label: string, t
     padding: [10, 12, 0, 0],
     cursor: { drag: { x: true, y: true, uni: 20 } },
     scales: { x: { time: false }, y: { range: (_, min, max) => max - min > 0 && (min !== 0 || max !== c.top) ? [min, max] : [0, c.top * 1.04] } },
-    axes: [axis(t, label), axis(t, c.top <= 1 ? 'occupancy' : 'hits', { size: 48 })],
+    axes: [axis(t, label, { size: 30 }), axis(t, c.top <= 1 ? 'occupancy' : 'hits', { size: 48 })],
     series: [{}, { show: true, stroke: 'transparent', points: { show: false } }, ...picked.flatMap((_, k): uPlot.Series[] => {
       const stroke = t.series[k % t.series.length] ?? t.accent
       return [

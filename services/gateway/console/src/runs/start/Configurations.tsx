@@ -18,7 +18,7 @@ export function Configurations ({ names, error, chosen, onChoose }: Props) {
       <legend>Supplies and sensors around the run</legend>
       {error ? <Warn test="configurations-problem">The names of configurations are not known: {says(error)}</Warn> : null}
       {!error && names?.length === 0 ? <p class="muted small">There are no configurations yet: <code>dcs run config put NAME FILE</code> makes one.</p> : null}
-      <div class="runs-fields">
+      <div class="runs-fields is-wide">
         {transitions.map(([name, title, about]) => (
           <div class="field" key={name}>
             <label for={`configuration-${name}`}>{title} <span class="muted">({name})</span></label>

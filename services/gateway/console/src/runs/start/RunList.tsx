@@ -1,10 +1,10 @@
 // Runs that are kept, the newest first. Filters and the page stand in the address.
 import { get } from '../../api/client'
+import type { RunRecord } from '../../api/types'
 import { live } from '../../live/store'
 import { address, Link, queryOf, setQuery } from '../../router'
-import type { Run } from '../data/document'
+import { complete, type Run } from '../data/document'
 import { between, took } from '../data/format'
-import { complete } from '../data/document'
 import { Section, State, Time, Wrong } from '../parts/bits'
 import { useFetched } from '../parts/use'
 
@@ -39,7 +39,7 @@ export function RunList () {
         {filtered ? <button type="button" class="btn" data-test="filter-clear" onClick={() => setQuery({})}>Show all</button> : null}
       </form>
       {error ? <Wrong error={error} what="The runs cannot be read" /> : null}
-      {value ? <List runs={runs} filtered={filtered} /> : busy ? <p aria-busy="true">Reading the runs…</p> : null}
+      {value ? <List runs={runs} filtered={filtered} going={now} /> : busy ? <p aria-busy="true">Reading the runs…</p> : null}
       <nav class="row" aria-label="Pages of runs">
         {filter.before ? <button type="button" class="btn" data-test="newest" onClick={() => set({})}>Newest</button> : null}
         {older !== undefined ? <button type="button" class="btn" data-test="older" onClick={() => set({ before: String(older) })}>Older than run {older}</button> : null}
@@ -57,7 +57,7 @@ function Filter ({ name, text, onText }: { name: string, text: string, onText: (
   )
 }
 
-function List ({ runs, filtered }: { runs: Run[], filtered: boolean }) {
+function List ({ runs, filtered, going }: { runs: Run[], filtered: boolean, going: RunRecord | null }) {
   if (runs.length === 0) return <p data-test="no-runs">{filtered ? 'No run fits.' : 'There are no runs yet.'}</p>
   return (
     <table class="runs-list" data-test="run-list">
@@ -67,11 +67,11 @@ function List ({ runs, filtered }: { runs: Run[], filtered: boolean }) {
         {runs.map(r => (
           <tr key={r.run} data-test={`run-${r.run}`}>
             <th scope="row"><Link to={`/runs/${r.run}`}>{r.run}</Link></th>
-            <td class="runs-cell-state"><State state={r.state} />{complete(r) ? null : <span class="muted small"> not complete</span>}</td>
+            <td class="runs-cell-state"><State state={going?.run === r.run && !complete(r) ? going.state : r.state} />{complete(r) ? null : <span class="muted small"> not complete</span>}</td>
             <td data-head="Procedure">{r.procedure}</td>
             <td data-head="Module">{r.module}</td>
             <td data-head="Asked for"><Time at={r.asked} /></td>
-            <td data-head="Took" class="nowrap">{took(r.duration ?? between(r.start, r.end))}</td>
+            <td data-head="Took" class="nowrap">{r.start && r.end ? took(r.duration ?? between(r.start, r.end)) : null}</td>
             <td data-head="By">{r.user}</td>
             <td class="runs-cell-error">{r.error ? <span title={r.error}>{r.error}</span> : null}</td>
           </tr>

@@ -20,7 +20,7 @@ export function Now ({ link = true }: { link?: boolean }) {
   const going = underWay(run.state)
   const title = going ? `Run ${run.run} is under way` : `The last run: ${run.run}`
   return (
-    <Section id="now" title={title} end={<><State state={run.state} error={run.error} />{link ? <Link class="btn small" to={`/runs/${run.run}`} data-test="now-link">All of run {run.run}<Icon name="next" /></Link> : null}</>}>
+    <Section id="now" title={title} end={<>{link ? <State state={run.state} error={run.error} test="now-state" /> : null}{link ? <Link class="btn small" to={`/runs/${run.run}`} data-test="now-link">All of run {run.run}<Icon name="next" /></Link> : null}</>}>
       {live.link.value === 'ok' ? null : <Warn test="now-stale">Not live: this is how it was at {clockTime(live.local(live.heard.value))}.</Warn>}
       <div class="runs-now">
         <Stepper state={run.state} transitions={run.transitions} />
@@ -29,7 +29,7 @@ export function Now ({ link = true }: { link?: boolean }) {
         <Facts
           test="now-facts" of={[
             ['Procedure', run.procedure], ['Module', run.module], ['On', run.device], ['Asked for by', run.user], ['Asked for', run.asked ? <Time at={run.asked} /> : ''],
-            [going ? 'Since' : 'Took', <Elapsed key="e" run={run} />], ['Results', run.results],
+            [going ? 'For' : 'Took', <Elapsed key="e" run={run} />], ['Results', run.results],
           ]}
         />
         {going ? <Abort run={run} /> : null}
