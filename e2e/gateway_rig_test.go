@@ -154,7 +154,7 @@ func TestGatewayKilledTouchesNoDriver(t *testing.T) {
 	// The session has outlived it, and so has who had commanded.
 	var entry map[string]any
 	within(t, patience, "the ack in the audit log", func() bool {
-		_, a := op.call("GET", "/audit", "/audit?limit=100&device=hv", nil)
+		_, a := op.call("GET", "/audit?limit=100&device=hv", nil)
 		for _, e := range a["entries"].([]any) {
 			e := e.(map[string]any)
 			if e["id"] == id && e["phase"] == "done" {
