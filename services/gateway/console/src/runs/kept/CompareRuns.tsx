@@ -49,9 +49,9 @@ function Side ({ run, other }: { run: Run, other: number }) {
   )
 }
 
-// inOrder has what stands in lists, such as the chips, after what is said of all.
+// inOrder has what is long after what is short: configurations after parameters and setpoints, each chip after all of them together.
 const inOrder = (of: Difference[]): Difference[] => {
-  const listed = (d: Difference) => d.part === 'result' && /\/\d+(?:\/|$)/.test(d.path)
+  const listed = (d: Difference) => d.part === 'result' ? /\/\d+(?:\/|$)/.test(d.path) : d.path.startsWith('configurations/')
   return [...of.filter(d => !listed(d)), ...of.filter(listed)]
 }
 
