@@ -31,7 +31,7 @@ export const queryOf = (a: string): URLSearchParams => new URLSearchParams(a.spl
 export function sitePath (next: string | null): string {
   if (!next || !next.startsWith('/') || /^\/[/\\]/.test(next) || /[\\\u0000-\u001f]/.test(next)) return '/'
   const url = new URL(next, 'https://same.invalid')
-  if (url.origin !== 'https://same.invalid' || url.pathname === '/login') return '/'
+  if (url.origin !== 'https://same.invalid' || url.pathname === '/login' || url.pathname.startsWith('//')) return '/'
   return url.pathname + url.search
 }
 

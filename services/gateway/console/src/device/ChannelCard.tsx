@@ -25,8 +25,8 @@ export function ChannelCard ({ d, ch, fresh }: OfChannel) {
   return (
     <article class={`card channel ${ch.trip || ch.interlock ? 'alarmed' : ''}`} aria-label={`Channel ${ch.number}, ${label}`} data-test={`channel-${ch.number}`} data-fresh={fresh}>
       <div class="card-head"><h3>{label}{label !== `Channel ${ch.number}` && <span class="muted small"> channel {ch.number}</span>}</h3><OnChip ch={ch} fresh={fresh} /></div>
-      {ch.trip ? <Alarm test="trip" title="Tripped" text="The trip is latched: the channel cannot be switched on until it is cleared.">{can.clear && <Clear device={d.name} channel={ch.number} />}</Alarm> : null}
-      {ch.interlock ? <Alarm test="interlock" title="Interlock open" text="The channel cannot be switched on until it is closed." /> : null}
+      {ch.trip ? <Alarm test="trip" title={fresh === 'live' ? 'Tripped' : 'Was tripped when last heard'} text="The trip is latched: the channel cannot be switched on until it is cleared.">{can.clear && <Clear device={d.name} channel={ch.number} />}</Alarm> : null}
+      {ch.interlock ? <Alarm test="interlock" title={fresh === 'live' ? 'Interlock open' : 'Interlock was open when last heard'} text="The channel cannot be switched on until it is closed." /> : null}
       <div class="big-values">
         <div><span class="label muted">Voltage</span><Value v={ch.vmon} unit="V" max={max} fresh={fresh} test="vmon" /></div>
         <div><span class="label muted">Current</span><Value v={ch.imon} unit="A" fresh={fresh} test="imon" /></div>
@@ -36,7 +36,7 @@ export function ChannelCard ({ d, ch, fresh }: OfChannel) {
         <div><dt>Limit</dt><dd><Value v={ch.ireq} unit="A" fresh={fresh} test="ireq" /></dd></div>
         {(ch.ramp !== undefined || can.ramp) && <div><dt>Ramp</dt><dd><Value v={ch.ramp} unit="V/s" fresh={fresh} test="ramp" /></dd></div>}
       </dl>
-      <Flags ch={{ ...ch, trip: 0, interlock: 0, ramping: 0 }} lock={lock} />
+      <Flags ch={{ ...ch, trip: 0, interlock: 0, ramping: 0 }} lock={lock} fresh={fresh} />
       {fresh !== 'none' && <Ramp device={d.name} ch={ch} fresh={fresh} />}
       {can.setv && <SetForm d={d} channel={ch.number} op="setv" label="Voltage" />}
       {can.switch && <Switch d={d} ch={ch} fresh={fresh} />}

@@ -29,7 +29,7 @@ function Channels ({ d, fresh }: { d: Device, fresh: Freshness }) {
             const max = limitsOf(d.meta, 'setv', ch.number).max
             return (
               <tr key={ch.number} data-test={`row-${d.name}-${ch.number}`}>
-                <th scope="row">{labelOf(d.meta, ch.number)}<Flags ch={ch} lock={d.locks[String(ch.number)]} /></th>
+                <th scope="row">{labelOf(d.meta, ch.number)}<Flags ch={ch} lock={d.locks[String(ch.number)]} fresh={fresh} /></th>
                 <td><OnChip ch={ch} fresh={fresh} /></td>
                 <td class="num set-col"><Value v={ch.vreq} unit="V" max={max} fresh={fresh} test="vreq" /></td>
                 <td class="num"><Value v={ch.vmon} unit="V" max={max} fresh={fresh} test="vmon" /><span class="set-small">set <Value v={ch.vreq} unit="V" max={max} fresh={fresh} /></span></td>

@@ -70,7 +70,8 @@ export function align (lines: Points[], log: boolean): [number[], ...Column[]] {
   const at = new Map(times.map((t, i) => [t, i]))
   const columns: Column[] = []
   for (const l of lines) {
-    const three = [new Array(times.length), new Array(times.length), new Array(times.length)] as [Column, Column, Column]
+    const column = (): Column => new Array<undefined>(times.length).fill(undefined)
+    const three: [Column, Column, Column] = [column(), column(), column()]
     l.time.forEach((t, i) => {
       const k = at.get(t)!
       const [mean, min, max] = [l.mean[i]!, l.min[i]!, l.max[i]!].map(v => drawn(v, log)) as [number | null, number | null, number | null]

@@ -1,5 +1,6 @@
 // A state by an icon, a word and a colour.
 import type { ComponentChildren } from 'preact'
+import { live } from '../live/store'
 import { Icon, type IconName } from './icons'
 
 export type Tone = 'ok' | 'warn' | 'bad' | 'info' | 'idle'
@@ -34,6 +35,8 @@ export function phaseTone (phase: string): Tone {
   }
 }
 
+// StateChip says a driver's or a service's state; what was heard before the link broke is said as past.
 export function StateChip ({ state, error }: { state: string | undefined, error?: string }) {
+  if (state && live.link.value !== 'ok') return <Chip tone="idle" icon="stale" title="Last known" test="state">was {state}</Chip>
   return <Chip tone={stateTone(state)} title={error || undefined} test="state">{state ?? 'no state'}</Chip>
 }

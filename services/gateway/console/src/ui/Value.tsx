@@ -1,5 +1,6 @@
 // A measured value, which is never shown as live when it is not.
 import type { Freshness } from '../live/clock'
+import { Icon } from './icons'
 import { shown, shownText } from './format'
 
 interface ValueProps { v: number | undefined, unit?: string, max?: number, fresh: Freshness, test?: string }
@@ -13,7 +14,7 @@ export function Value ({ v, unit, max, fresh, test }: ValueProps) {
   }
   return (
     <span class={`value ${fresh}`} data-test={test} data-fresh={fresh}>
-      {fresh === 'stale' && <span class="hidden-visually">stale: </span>}
+      {fresh === 'stale' && <><span class="old"><Icon name="stale" size={11} /></span><span class="hidden-visually">last known: </span></>}
       {s.text}{s.unit && <span class="unit">{s.unit}</span>}
     </span>
   )

@@ -10,9 +10,13 @@ export function OnChip ({ ch, fresh }: { ch: Channel, fresh: Freshness }) {
   return <Chip tone={ch.on ? 'info' : 'idle'} icon={ch.on ? 'on' : 'off'} test="on">{word}</Chip>
 }
 
-export function Flags ({ ch, lock }: { ch: Channel, lock?: LockTag }) {
+export function Flags ({ ch, lock, fresh }: { ch: Channel, lock?: LockTag, fresh: Freshness }) {
   const any = ch.trip || ch.interlock || ch.limited || ch.ramping || ch.locked || lock
   if (!any) return null
+  if (fresh !== 'live') {
+    const were = [ch.trip && 'tripped', ch.interlock && 'interlock open', ch.limited && 'at the current limit', ch.ramping && 'ramping', (ch.locked || lock) && 'locked'].filter(Boolean)
+    return <span class="flags">{were.map(w => <Chip key={w} tone="idle" icon="stale" title="Last known">was {w}</Chip>)}</span>
+  }
   return (
     <span class="flags">
       {ch.trip ? <Chip tone="bad" icon="trip" test="flag-trip">trip</Chip> : null}

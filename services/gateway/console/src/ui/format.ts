@@ -24,7 +24,7 @@ export function shown (v: number, unit = '', max?: number): Shown {
   if (unit === 'V' || unit === 'V/s') return { text: noMinusZero(v.toFixed(max !== undefined && max < 100 ? 3 : 2)), unit }
   if (Number.isInteger(v) && Math.abs(v) < 1e9) return { text: String(v), unit }
   const a = Math.abs(v)
-  if (a !== 0 && (a < 1e-3 || a >= 1e7)) return { text: v.toPrecision(4).replace('e', ' e'), unit }
+  if (a !== 0 && (a < 1e-3 || a >= 1e7)) return { text: v.toExponential(3), unit }
   return { text: digits(v, a >= 1000 ? 5 : 4), unit }
 }
 
