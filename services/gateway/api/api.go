@@ -49,8 +49,8 @@ type Audit interface {
 	List(ctx context.Context, f auditlog.Filter) (entries []auditlog.Entry, next int64, err error)
 }
 
-// Door knows who asks. Require lets those through who have the role, and puts
-// them into the request's context: door.From.
+// Door knows who asks: door.From. Require lets those through who have the role,
+// and notes in the audit log who has not and wants to change something.
 type Door interface {
 	Require(least accounts.Role, next http.Handler) http.Handler
 	Login(links func(door.Who) map[string]string) http.Handler

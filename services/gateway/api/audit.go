@@ -41,7 +41,7 @@ func (s *server) audit(w http.ResponseWriter, r *http.Request) error {
 	}
 	if !who.Role.May(accounts.Admin) {
 		if shut {
-			return refuse(http.StatusForbidden, "forbidden", "Entries of the kind %s need the role admin, and yours is %s.", f.Kind, who.Role)
+			return refuse(http.StatusForbidden, "role", "Entries of the kind %s need the role admin, and yours is %s.", f.Kind, who.Role)
 		}
 		f.Kinds = openKinds
 	}

@@ -36,7 +36,7 @@ func TestAuditOfLogins(t *testing.T) {
 	for _, kind := range []string{"login", "denied", "logout", "account"} {
 		for _, role := range []accounts.Role{accounts.Operator, accounts.Expert} {
 			l := newLab(t)
-			l.ask(role, "GET", "/api/v1/audit?kind="+kind, "").refused(403, "forbidden", "the role admin, and yours is "+string(role))
+			l.ask(role, "GET", "/api/v1/audit?kind="+kind, "").refused(403, "role", "the role admin, and yours is "+string(role))
 			assert.Empty(t, l.audit.asked)
 		}
 	}

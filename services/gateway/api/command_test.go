@@ -197,7 +197,7 @@ func TestCommandRoles(t *testing.T) {
 			assert.Equal(t, may, a.status == 200, "%s as %s: %s", name, role, a.body)
 			assert.Len(t, l.live.sent, map[bool]int{true: 1}[may], name)
 			if denied := l.audit.of(auditlog.Denied); role == accounts.Operator && tt.expert {
-				p := a.refused(403, "forbidden", "the role expert, and yours is operator")
+				p := a.refused(403, "role", "the role expert, and yours is operator")
 				assert.Equal(t, "expert", p["role"])
 				require.Len(t, denied, 1, name)
 				assert.Equal(t, "hv", denied[0].Device)

@@ -20,6 +20,14 @@ func (s *server) device(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, d)
 }
 
+func (s *server) stream(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodHead {
+		w.Header().Set("Content-Type", "text/event-stream")
+		return // it would have no end, and nobody would see it
+	}
+	s.cfg.Live.ServeStream(w, r)
+}
+
 // known is what is known of a device, or an error that names those that are known.
 func (s *server) known(name string) (live.Device, error) {
 	d, ok := s.cfg.Live.Device(name)

@@ -22,7 +22,6 @@ const public accounts.Role = ""
 type route struct {
 	method, path string        // path without Prefix, in the form of http.ServeMux
 	least        accounts.Role // who may; public: everybody
-	commands     bool          // it makes something happen: who tries in vain stands in the audit log
 	handler      http.Handler
 }
 
@@ -30,31 +29,31 @@ type route struct {
 func (s *server) routes() []route {
 	d := s.cfg.Door
 	return []route{
-		{"POST", "/login", public, false, d.Login(s.cfg.Links)},
-		{"POST", "/logout", accounts.Viewer, false, d.Logout()},
-		{"GET", "/me", accounts.Viewer, false, d.Me(s.cfg.Links)},
-		{"POST", "/me/password", accounts.Viewer, false, d.Password()},
-		{"GET", "/openapi.yaml", public, false, http.HandlerFunc(serveDescription)},
+		{"POST", "/login", public, d.Login(s.cfg.Links)},
+		{"POST", "/logout", accounts.Viewer, d.Logout()},
+		{"GET", "/me", accounts.Viewer, d.Me(s.cfg.Links)},
+		{"POST", "/me/password", accounts.Viewer, d.Password()},
+		{"GET", "/openapi.yaml", public, http.HandlerFunc(serveDescription)},
 
-		{"GET", "/devices", accounts.Viewer, false, s.answers(s.devices)},
-		{"GET", "/devices/{device}", accounts.Viewer, false, s.answers(s.device)},
-		{"GET", "/stream", accounts.Viewer, false, http.HandlerFunc(s.cfg.Live.ServeStream)},
-		{"GET", "/commands/{id}", accounts.Viewer, false, s.answers(s.outcome)},
-		{"POST", "/devices/{device}/commands", accounts.Operator, true, s.answers(s.command)}, // seti and others' locks: expert
-		{"POST", "/off", accounts.Operator, true, s.answers(s.off)},
+		{"GET", "/devices", accounts.Viewer, s.answers(s.devices)},
+		{"GET", "/devices/{device}", accounts.Viewer, s.answers(s.device)},
+		{"GET", "/stream", accounts.Viewer, http.HandlerFunc(s.stream)},
+		{"GET", "/commands/{id}", accounts.Viewer, s.answers(s.outcome)},
+		{"POST", "/devices/{device}/commands", accounts.Operator, s.answers(s.command)}, // seti and others' locks: expert
+		{"POST", "/off", accounts.Operator, s.answers(s.off)},
 
-		{"GET", "/history", accounts.Viewer, false, s.answers(s.history)},
+		{"GET", "/history", accounts.Viewer, s.answers(s.history)},
 
-		{"GET", "/runs", accounts.Viewer, false, s.answers(s.runs)},
-		{"POST", "/runs", accounts.Expert, true, s.answers(s.startRun)},
-		{"GET", "/runs/{run}", accounts.Viewer, false, s.answers(s.run)},
-		{"POST", "/runs/{run}/abort", accounts.Operator, true, s.answers(s.abortRun)},
-		{"GET", "/runs/{run}/files", accounts.Viewer, false, s.answers(s.files)},
-		{"GET", "/runs/{run}/files/{name...}", accounts.Viewer, false, s.answers(s.file)},
-		{"GET", "/configurations", accounts.Viewer, false, s.answers(s.configurations)},
+		{"GET", "/runs", accounts.Viewer, s.answers(s.runs)},
+		{"POST", "/runs", accounts.Expert, s.answers(s.startRun)},
+		{"GET", "/runs/{run}", accounts.Viewer, s.answers(s.run)},
+		{"POST", "/runs/{run}/abort", accounts.Operator, s.answers(s.abortRun)},
+		{"GET", "/runs/{run}/files", accounts.Viewer, s.answers(s.files)},
+		{"GET", "/runs/{run}/files/{name...}", accounts.Viewer, s.answers(s.file)},
+		{"GET", "/configurations", accounts.Viewer, s.answers(s.configurations)},
 
-		{"GET", "/audit", accounts.Operator, false, s.answers(s.audit)}, // who logs in: admin
-		{"POST", "/ingest/{sensor}", accounts.Operator, true, s.answers(s.ingest)},
+		{"GET", "/audit", accounts.Operator, s.answers(s.audit)}, // who logs in: admin
+		{"POST", "/ingest/{sensor}", accounts.Operator, s.answers(s.ingest)},
 	}
 }
 
@@ -87,46 +86,23 @@ func (s *server) handler() http.Handler {
 	}))
 }
 
-// behindDoor lets those through who may.
+// behindDoor lets those through who may. Who tries to change something and may
+// not is noted by the door.
 func (s *server) behindDoor(r route) http.Handler {
-	switch {
-	case r.least == public:
+	if r.least == public {
 		return r.handler
-	case r.commands:
-		return s.cfg.Door.Require(accounts.Viewer, s.needs(r.least, r.handler))
 	}
 	return s.cfg.Door.Require(r.least, r.handler)
 }
 
-// needs lets those through who may command, and notes the others.
-func (s *server) needs(least accounts.Role, next http.Handler) http.Handler {
-	return s.answers(func(w http.ResponseWriter, r *http.Request) error {
-		who, err := asker(r)
-		if err != nil {
-			return err
-		}
-		if !who.Role.May(least) {
-			e := entryOf(who, auditlog.Denied)
-			e.Message = r.Method + " " + r.URL.Path
-			return s.deny(r, who, e, least, "This")
-		}
-		next.ServeHTTP(w, r)
-		return nil
-	})
-}
-
-// deny refuses for lack of a role, and notes it.
+// deny refuses for lack of a role what the door has let through, and notes it.
 func (s *server) deny(r *http.Request, who door.Who, e auditlog.Entry, least accounts.Role, what string) error {
-	e.Code = "FORBIDDEN"
-	if e.Message == "" {
-		e.Message = "needs the role " + string(least)
-	}
+	e.Message = "needs the role " + string(least)
 	s.note(r.Context(), e)
-	p := problem.Problem{
-		Status: http.StatusForbidden, Slug: "forbidden", More: map[string]any{"role": least},
+	return &refusal{problem.Problem{
+		Status: http.StatusForbidden, Slug: "role", More: map[string]any{"role": least},
 		Detail: fmt.Sprintf("%s needs the role %s, and yours is %s. Ask somebody who has it.", what, least, who.Role),
-	}
-	return &refusal{p}
+	}}
 }
 
 // asker is who asks. That nobody does is a mistake in the program: the door

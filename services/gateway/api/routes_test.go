@@ -13,7 +13,6 @@ import (
 	"trackerdcs/pkg/auditlog"
 	"trackerdcs/pkg/runs"
 	"trackerdcs/services/gateway/api"
-	"trackerdcs/services/gateway/door"
 )
 
 // The description and the table of routes say the same, roles included.
@@ -90,22 +89,11 @@ func TestRoles(t *testing.T) {
 				assert.Empty(t, l.published, name)
 				assert.Empty(t, l.runs.asked, name)
 			}
-			tried := a.status == http.StatusForbidden && r.Method == "POST"
-			assert.Equal(t, tried, len(l.audit.of(auditlog.Denied)) == 1, "%s as %q: %v", name, role, l.audit.entries)
 			if r.Method == http.MethodGet && role == accounts.Admin {
 				assert.Equal(t, e.status, l.ask(role, http.MethodHead, api.Prefix+e.path, "").status, name)
 			}
 		}
 	}
-}
-
-func TestDenied(t *testing.T) {
-	l := newLab(t)
-	p := l.ask(accounts.Viewer, "POST", "/api/v1/off", "").refused(403, "forbidden", "needs the role operator, and yours is viewer")
-	assert.Equal(t, "operator", p["role"])
-	assert.Equal(t, []auditlog.Entry{{
-		Kind: auditlog.Denied, User: "ann", Role: "viewer", Verified: true, Via: door.BySession, Address: "192.0.2.1", Code: "FORBIDDEN", Message: "POST /api/v1/off",
-	}}, l.audit.of(auditlog.Denied))
 }
 
 // What is not there is told to those who have come in alone, and as a problem.

@@ -27,10 +27,10 @@ func (s *Spec) Check(method, path string, status int, header http.Header, body [
 func (s *Spec) check(method, path string, status int, header http.Header, body []byte) error {
 	path, _, _ = strings.Cut(path, "?")
 	if got := header.Get("Cache-Control"); got != "no-store" {
-		return fmt.Errorf("Cache-Control is %q and not no-store", got)
+		return fmt.Errorf("the header Cache-Control is %q and not no-store", got)
 	}
 	if got := header.Get("X-Content-Type-Options"); got != "nosniff" {
-		return fmt.Errorf("X-Content-Type-Options is %q and not nosniff", got)
+		return fmt.Errorf("the header X-Content-Type-Options is %q and not nosniff", got)
 	}
 	if method == http.MethodHead {
 		if len(body) > 0 {
@@ -45,7 +45,7 @@ func (s *Spec) check(method, path string, status int, header http.Header, body [
 		return s.checkOther(method, status, []int{http.StatusNotFound, http.StatusUnauthorized}, header, body)
 	case op == nil:
 		if status == http.StatusMethodNotAllowed && !slices.Contains(strings.Split(header.Get("Allow"), ", "), allowed[0]) {
-			return fmt.Errorf("Allow is %q, and %v are described", header.Get("Allow"), allowed)
+			return fmt.Errorf("the header Allow is %q, and %v are described", header.Get("Allow"), allowed)
 		}
 		return s.checkOther(method, status, []int{http.StatusMethodNotAllowed, http.StatusUnauthorized}, header, body)
 	}
@@ -79,12 +79,12 @@ func (s *Spec) checkContent(method string, status int, pointer string, response 
 	}
 	kind, _, err := mime.ParseMediaType(header.Get("Content-Type"))
 	if err != nil {
-		return fmt.Errorf("Content-Type is %q: %w", header.Get("Content-Type"), err)
+		return fmt.Errorf("the header Content-Type is %q: %w", header.Get("Content-Type"), err)
 	}
 	as := kind
 	if _, has := content[kind]; !has {
 		if as = "*/*"; content[as] == nil {
-			return fmt.Errorf("Content-Type is %q, which is not described", kind)
+			return fmt.Errorf("the header Content-Type is %q, which is not described", kind)
 		}
 	}
 	if !strings.HasSuffix(as, "json") || method == http.MethodHead {
