@@ -27,7 +27,12 @@ export class Lab {
   locks = { hv: { 3: { user: 'erika', reason: 'module B is being bonded', time: new Date(Date.now() - 3600e3).toISOString() } }, lv: {} }
   seq = 0
 
-  constructor () {
+  constructor (more = 0) {
+    for (let i = 0; i < more; i++) {
+      metas[`hv_${i}`] = metas.hv
+      this.channels[`hv_${i}`] = [0, 1, 2, 3].map(n => channel(n, 100 + i, true, 0.004, 20))
+      this.locks[`hv_${i}`] = {}
+    }
     this.channels.hv[2].trip = 1
     this.channels.hv[3].locked = 1
   }

@@ -9,7 +9,7 @@ import { Lab, metas } from './lab.mjs'
 const dist = process.env.DIST ? new URL(`file://${process.env.DIST}/`) : new URL('../dist/', import.meta.url)
 const types = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' }
 const csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'"
-const lab = new Lab()
+const lab = new Lab(Number(process.env.SUPPLIES ?? 0))
 const faults = { freeze: false, bus: false, quiet: new Set() }
 const sessions = new Map()
 const streams = new Set()
@@ -101,6 +101,12 @@ function history (q) {
   return { device: name, field, unit: '', from: new Date(from).toISOString(), to: new Date(to).toISOString(), interval: interval > 2000 ? interval / 1000 : 0, time, series }
 }
 
+function session (user) {
+  if (!['viewer', 'operator', 'expert', 'admin'].includes(user)) return null
+  const links = { grafana: '/grafana/', ...(user !== 'viewer' && { dashboard: '/nodered/dashboard' }), ...(['expert', 'admin'].includes(user) && { editor: '/nodered/' }) }
+  return { user, role: user, via: 'session', expires: '2026-12-01T00:00:00Z', idle: 1800, links }
+}
+
 createServer(async (req, res) => {
   const url = new URL(req.url, 'http://mock')
   const json = (status, body, type = status < 400 ? 'application/json' : 'application/problem+json') => { res.writeHead(status, { 'Content-Type': type }); res.end(body === undefined ? '' : JSON.stringify(body)) }
@@ -127,16 +133,17 @@ createServer(async (req, res) => {
   if (path === '/login') {
     if (failures >= 5) { failures = 0; res.setHeader('Retry-After', '3'); return problem(429, 'Too many attempts from this address. Wait 3 s.') }
     if (body.password !== 'demo' || !['viewer', 'operator', 'expert', 'admin'].includes(body.user)) { failures++; return problem(401, 'The name or the password is wrong.') }
-    const id = randomUUID()
-    const links = { grafana: '/grafana/', ...(body.user !== 'viewer' && { dashboard: '/nodered/dashboard' }), ...(['expert', 'admin'].includes(body.user) && { editor: '/nodered/' }) }
-    sessions.set(id, { user: body.user, role: body.user, via: 'session', expires: '2026-12-01T00:00:00Z', idle: 1800, links })
+    const id = `${body.user}-${randomUUID()}`
+    sessions.set(id, session(body.user))
     res.setHeader('Set-Cookie', `dcs=${id}; Path=/; HttpOnly`)
     return json(200, sessions.get(id))
   }
+  // A session outlives the mock's restart, as it does the gateway's.
+  if (sid && !sessions.has(sid)) sessions.set(sid, session(sid.split('-')[0]))
   const who = sessions.get(sid)
   if (!who) return problem(401, 'Log in first.')
   if (path === '/me') return json(200, who)
-  if (path === '/logout') { sessions.delete(sid); for (const s of streams) if (s.sid === sid) { s.end('event: bye\ndata: {"reason":"logout"}\n\n') } return json(204) }
+  if (path === '/logout') { sessions.set(sid, null); for (const s of streams) if (s.sid === sid) { s.end('event: bye\ndata: {"reason":"logout"}\n\n') } return json(204) }
   if (path === '/me/password') return body.old === 'demo' ? json(204) : problem(403, 'The password now is not that.')
   if (path === '/devices') return json(200, snapshot())
   if (path === '/stream') {
