@@ -24,3 +24,22 @@ export function Toggles ({ legend, all, on, set, test }: TogglesProps) {
     </fieldset>
   )
 }
+
+interface ZoomProps { from: number, to: number, zoomed: boolean, set: (z: { from: number, to: number } | null) => void }
+
+// ZoomButtons do what dragging does, for keys and for fingers.
+export function ZoomButtons ({ from, to, zoomed, set }: ZoomProps) {
+  const span = to - from
+  const go = (a: number, b: number) => { if (b - a >= 2000) set({ from: a, to: b }) }
+  const button = (label: string, sign: string, test: string, f: () => void) => <button type="button" class="btn small" aria-label={label} title={label} data-test={test} onClick={f}>{sign}</button>
+  return (
+    <fieldset class="group"><legend>Zoom</legend>
+      {button('Earlier', '◂', 'zoom-earlier', () => go(from - span / 2, to - span / 2))}
+      {button('Later', '▸', 'zoom-later', () => go(from + span / 2, to + span / 2))}
+      {/* What is of interest is mostly the end. */}
+      {button('Zoom in', '+', 'zoom-in', () => zoomed ? go(from + span / 4, to - span / 4) : go(to - span / 2, to))}
+      {button('Zoom out', '−', 'zoom-out', () => go(from - span / 2, to + span / 2))}
+      {zoomed && <button type="button" class="btn small" data-test="zoom-reset" onClick={() => set(null)}>Reset</button>}
+    </fieldset>
+  )
+}

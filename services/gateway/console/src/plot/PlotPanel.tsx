@@ -10,7 +10,7 @@ import { Chart } from './Chart'
 import { csv } from './csv'
 import { linesOf } from './lines'
 import { png } from './png'
-import { RANGES, Toggles } from './Controls'
+import { RANGES, Toggles, ZoomButtons } from './Controls'
 import { Summary } from './Summary'
 import { useHistory } from './useHistory'
 
@@ -57,8 +57,8 @@ export function PlotPanel (what: PlotWhat) {
       <div class="plot-controls">
         <fieldset class="group"><legend>Range</legend>
           {RANGES.map(r => <button key={r.name} type="button" class="btn small" aria-pressed={range.name === r.name} data-test={`range-${r.name}`} onClick={() => { setRange(r); setZoom(null) }}>{r.label}</button>)}
-          {zoom && <button type="button" class="btn small" data-test="zoom-reset" onClick={() => setZoom(null)}><Icon name="close" />Zoom</button>}
         </fieldset>
+        <ZoomButtons from={from} to={to} zoomed={zoom !== null} set={setZoom} />
         <Toggles legend="Quantities" all={what.fields.map(f => ({ id: f.name, label: f.unit ? `${f.name} (${f.unit})` : f.name }))} on={fields} test="field" set={f => setFields(f.length > 0 ? what.fields.map(x => x.name).filter(x => f.includes(x)) : fields)} />
         {what.channels.length > 1 && <Toggles legend="Channels" all={what.channels.map(c => ({ id: String(c.number), label: c.label }))} on={channels.map(String)} test="line-channel" set={c => setHidden(what.channels.map(x => x.number).filter(n => !c.includes(String(n))))} />}
         <label class="check"><input type="checkbox" checked={log} data-test="log" onChange={e => setLog(e.currentTarget.checked)} />log |y|</label>
