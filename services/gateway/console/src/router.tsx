@@ -8,8 +8,12 @@ export const address = signal(typeof location === 'undefined' ? '/' : here())
 
 if (typeof window !== 'undefined') window.addEventListener('popstate', () => { address.value = here() })
 
-// navigate goes to another of the console's pages.
+// What is behind the gateway and is no page of the console's.
+const BEHIND = /^\/(grafana|nodered)([/?]|$)/
+
+// navigate goes to another of the console's pages, or leaves it for what is behind the gateway.
 export function navigate (to: string, { replace = false } = {}): void {
+  if (BEHIND.test(to)) return location.replace(to)
   if (replace) history.replaceState(null, '', to)
   else history.pushState(null, '', to)
   address.value = here()
