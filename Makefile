@@ -41,7 +41,7 @@ e2e: build
 	cd nodered && npm ci --no-audit --no-fund --loglevel=error
 	cd e2e/nodered && npm ci --no-audit --no-fund --loglevel=error
 	cd e2e/console && npm ci --no-audit --no-fund --loglevel=error
-	$(GO) test -tags e2e -count=1 -timeout 5m -v ./pkg/runs
+	$(GO) test -tags e2e -count=1 -timeout 5m -v ./pkg/runs ./pkg/history
 	$(GO) test -tags e2e -count=1 -timeout 20m -parallel 8 -v ./e2e/...
 
 # The long ones in full; the faults need root, as in e2e.

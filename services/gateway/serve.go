@@ -49,9 +49,8 @@ func (g *gateway) server(env *service.Env, cfg *config) (*http.Server, error) {
 	mux.Handle("/pages.css", pages.Style())
 	mux.Handle("/healthz", health(g))
 	mux.Handle("/api/", api.New(api.Config{
-		Live: g.live, History: g.history, Runs: g.runs, Audit: g.record, Door: apiDoor{g.door}, Root: cfg.Root, Log: env.Log,
+		Live: g.live, History: g.history, Runs: g.runs, Audit: g.record, Door: g.door, Root: cfg.Root, Log: env.Log,
 		Publish: func(ctx context.Context, m bus.Message) error { return g.member.Publish(ctx, m) },
-		Links:   links(cfg),
 	}))
 	mux.Handle("/grafana/", behind.Grafana())
 	mux.Handle("/grafana", behind.Grafana())
@@ -165,7 +164,3 @@ func health(g *gateway) http.Handler {
 		_, _ = w.Write([]byte("ok\n"))
 	})
 }
-
-type apiDoor struct{ *door.Door }
-
-func (d apiDoor) Login(func(door.Who) map[string]string) http.Handler { return d.Door.Login() }

@@ -15,7 +15,6 @@ import (
 	"trackerdcs/pkg/history"
 	"trackerdcs/pkg/runs"
 	"trackerdcs/pkg/wire"
-	"trackerdcs/services/gateway/door"
 	"trackerdcs/services/gateway/live"
 )
 
@@ -53,9 +52,9 @@ type Audit interface {
 // and notes in the audit log who has not and wants to change something.
 type Door interface {
 	Require(least accounts.Role, next http.Handler) http.Handler
-	Login(links func(door.Who) map[string]string) http.Handler
+	Login() http.Handler
 	Logout() http.Handler
-	Me(links func(door.Who) map[string]string) http.Handler
+	Me() http.Handler
 	Password() http.Handler
 }
 
@@ -68,7 +67,6 @@ type Config struct {
 	Door    Door
 	Publish func(ctx context.Context, m bus.Message) error // of values from outside
 	Root    wire.Root
-	Links   func(door.Who) map[string]string // what else somebody may open
 	Log     *slog.Logger
 	Now     func() time.Time
 }

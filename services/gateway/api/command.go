@@ -172,7 +172,7 @@ func (s *server) command(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c.User = userOf(who)
+	c.User = who.Signed()
 	if least, what := leastFor(c, d, c.User); !who.Role.May(least) {
 		return s.deny(r, who, commandEntry(who, name, c, auditlog.Denied), least, what)
 	}

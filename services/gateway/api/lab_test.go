@@ -66,8 +66,7 @@ func newLab(t *testing.T) *lab {
 			l.published = append(l.published, m)
 			return nil
 		},
-		Links: func(door.Who) map[string]string { return map[string]string{} },
-		Log:   slog.New(slog.NewTextHandler(l.log, nil)), Now: func() time.Time { return now },
+		Log: slog.New(slog.NewTextHandler(l.log, nil)), Now: func() time.Time { return now },
 	}
 	l.handler = api.New(l.cfg)
 	return l
@@ -169,7 +168,7 @@ func says(status int, body string) http.Handler {
 
 const me = `{"user":"ann","role":"viewer","via":"session","expires":"2026-11-20T12:00:00Z","idle":60,"links":{}}`
 
-func (fakeDoor) Login(func(door.Who) map[string]string) http.Handler { return says(200, me) }
-func (fakeDoor) Logout() http.Handler                                { return says(204, "") }
-func (fakeDoor) Me(func(door.Who) map[string]string) http.Handler    { return says(200, me) }
-func (fakeDoor) Password() http.Handler                              { return says(204, "") }
+func (fakeDoor) Login() http.Handler    { return says(200, me) }
+func (fakeDoor) Logout() http.Handler   { return says(204, "") }
+func (fakeDoor) Me() http.Handler       { return says(200, me) }
+func (fakeDoor) Password() http.Handler { return says(204, "") }

@@ -29,9 +29,9 @@ type route struct {
 func (s *server) routes() []route {
 	d := s.cfg.Door
 	return []route{
-		{"POST", "/login", public, d.Login(s.cfg.Links)},
+		{"POST", "/login", public, d.Login()},
 		{"POST", "/logout", accounts.Viewer, d.Logout()},
-		{"GET", "/me", accounts.Viewer, d.Me(s.cfg.Links)},
+		{"GET", "/me", accounts.Viewer, d.Me()},
 		{"POST", "/me/password", accounts.Viewer, d.Password()},
 		{"GET", "/openapi.yaml", public, http.HandlerFunc(serveDescription)},
 

@@ -25,17 +25,9 @@ const (
 // newID makes the id of a command.
 func newID() string { return "gw-" + rand.Text()[:16] }
 
-// userOf is how somebody signs commands.
-func userOf(who door.Who) string {
-	if who.Via == door.ByToken {
-		return "token:" + who.Name
-	}
-	return who.Name
-}
-
 // entryOf is the beginning of an entry about somebody.
 func entryOf(who door.Who, kind string) auditlog.Entry {
-	return auditlog.Entry{Kind: kind, User: userOf(who), Role: string(who.Role), Verified: true, Via: who.Via, Address: who.Address}
+	return auditlog.Entry{Kind: kind, User: who.Signed(), Role: string(who.Role), Verified: true, Via: who.Via, Address: who.Address}
 }
 
 // commandEntry is an entry about a command.
@@ -101,7 +93,7 @@ func (s *server) appendSoon(ctx context.Context, e auditlog.Entry) error {
 func (s *server) send(ctx context.Context, who door.Who, device string, c wire.Command) (live.Outcome, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	c.ID, c.User, c.Expires = newID(), userOf(who), s.cfg.Now().Add(lifetime)
+	c.ID, c.User, c.Expires = newID(), who.Signed(), s.cfg.Now().Add(lifetime)
 	off := c.Op == wire.Switch && c.Word == wire.Off
 	if err := s.announce(ctx, commandEntry(who, device, c, auditlog.Command), off); err != nil {
 		return live.Outcome{}, err
@@ -114,7 +106,7 @@ func (s *server) send(ctx context.Context, who door.Who, device string, c wire.C
 func (s *server) sendRun(ctx context.Context, who door.Who, c wire.RunCommand) (live.Outcome, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	c.ID, c.User, c.Expires = newID(), userOf(who), s.cfg.Now().Add(lifetime)
+	c.ID, c.User, c.Expires = newID(), who.Signed(), s.cfg.Now().Add(lifetime)
 	if err := s.announce(ctx, runEntry(who, c, auditlog.Command), c.Op == wire.Abort); err != nil {
 		return live.Outcome{}, err
 	}

@@ -95,7 +95,7 @@ func Own(address string) bool {
 	case "/", "/login", "/runs", "/audit", "/acks", "/help":
 		return true
 	}
-	for _, of := range []string{"/device/", "/runs/"} {
+	for _, of := range []string{"/device/", "/sensor/", "/runs/"} {
 		if rest, ok := strings.CutPrefix(address, of); ok && rest != "" && !strings.Contains(rest, "/") {
 			return true
 		}

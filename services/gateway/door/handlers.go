@@ -59,7 +59,7 @@ func (d *Door) Login() http.Handler {
 		d.logins.WithLabelValues(resultIn).Inc()
 		who := Who{Name: u.Name, Role: u.Role, Via: BySession, Address: address}
 		d.audit(r.Context(), auditlog.Entry{Kind: auditlog.Login, User: u.Name, Role: string(u.Role), Verified: true, Via: BySession, Address: address})
-		d.writeMe(w, who, end, d.cfg.Links)
+		d.writeMe(w, who, end)
 	})
 }
 
@@ -131,26 +131,22 @@ func (d *Door) Logout() http.Handler {
 			return
 		}
 		d.look()
-		d.audit(ctx, auditlog.Entry{Kind: auditlog.Logout, User: v.who.Name, Role: string(v.who.Role), Verified: true, Via: BySession, Address: v.who.Address})
+		d.audit(ctx, auditlog.Entry{Kind: auditlog.Logout, User: v.who.Signed(), Role: string(v.who.Role), Verified: true, Via: BySession, Address: v.who.Address})
 		d.sessions.WriteSessionCookie(ctx, w, "", time.Time{})
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusNoContent)
 	})
 }
 
-// Me says who asks. What links returns is what else they may open; when links is
-// nil, that of the Config.
-func (d *Door) Me(links func(Who) map[string]string) http.Handler {
-	if links == nil {
-		links = d.cfg.Links
-	}
+// Me says who asks, and what else they may open.
+func (d *Door) Me() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v, ok := visitOf(r.Context())
 		if !ok {
 			notIn(w)
 			return
 		}
-		d.writeMe(w, v.who, v.end, links)
+		d.writeMe(w, v.who, v.end)
 	})
 }
 
@@ -164,13 +160,13 @@ type me struct {
 	Links   map[string]string `json:"links"`
 }
 
-func (d *Door) writeMe(w http.ResponseWriter, who Who, end time.Time, links func(Who) map[string]string) {
-	m := me{User: who.Name, Role: who.Role, Via: who.Via, Expires: end.UTC(), Links: map[string]string{}}
+func (d *Door) writeMe(w http.ResponseWriter, who Who, end time.Time) {
+	m := me{User: who.Signed(), Role: who.Role, Via: who.Via, Expires: end.UTC(), Links: map[string]string{}}
 	if who.Via == BySession {
 		m.Idle = d.cfg.Idle.Seconds()
 	}
-	if links != nil {
-		if l := links(who); l != nil {
+	if d.cfg.Links != nil {
+		if l := d.cfg.Links(who); l != nil {
 			m.Links = l
 		}
 	}
@@ -209,7 +205,7 @@ func (d *Door) Password() http.Handler {
 			bad(w, "weak-password", errors.New("the new password is the old one: choose another"))
 			return
 		}
-		entry := auditlog.Entry{Kind: auditlog.Denied, User: who.Name, Role: string(who.Role), Verified: true, Via: who.Via, Address: who.Address, Op: "password"}
+		entry := auditlog.Entry{Kind: auditlog.Denied, User: who.Signed(), Role: string(who.Role), Verified: true, Via: who.Via, Address: who.Address, Op: "password"}
 		_, ok = d.check(w, r, entry, who.Name, body["old"], func(w http.ResponseWriter) {
 			problem.Write(w, problem.Problem{Status: http.StatusForbidden, Slug: "wrong-password", Detail: "The old password is wrong."})
 		})
@@ -229,7 +225,7 @@ func (d *Door) changePassword(w http.ResponseWriter, r *http.Request, who Who, p
 		return
 	}
 	d.audit(ctx, auditlog.Entry{
-		Kind: auditlog.Account, User: who.Name, Role: string(who.Role), Verified: true, Via: who.Via, Address: who.Address, Message: "password changed",
+		Kind: auditlog.Account, User: who.Signed(), Role: string(who.Role), Verified: true, Via: who.Via, Address: who.Address, Message: "password changed",
 	})
 	if _, err := d.begin(w, r.WithContext(ctx), u); err != nil { // it is changed all the same
 		d.cfg.Log.Error("beginning a session after a password was changed", "user", who.Name, "error", err)

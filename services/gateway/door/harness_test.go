@@ -71,7 +71,7 @@ func (h *house) open(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.Handle("POST /login", d.Login())
 	mux.Handle("POST /logout", d.Logout())
-	mux.Handle("GET /me", d.Me(nil))
+	mux.Handle("GET /me", d.Me())
 	mux.Handle("POST /password", d.Password())
 	mux.Handle("/viewer", d.Require(accounts.Viewer, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, _ := From(r.Context())

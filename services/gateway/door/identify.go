@@ -167,7 +167,7 @@ func (d *Door) Require(role accounts.Role, next http.Handler) http.Handler {
 		if !who.Role.May(role) {
 			if !safe(r.Method) {
 				d.audit(r.Context(), auditlog.Entry{
-					Kind: auditlog.Denied, User: who.Name, Role: string(who.Role), Verified: true, Via: who.Via, Address: who.Address,
+					Kind: auditlog.Denied, User: who.Signed(), Role: string(who.Role), Verified: true, Via: who.Via, Address: who.Address,
 					Message: cut(r.Method+" "+r.URL.Path, 256) + " needs the role " + string(role),
 				})
 			}

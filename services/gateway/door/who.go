@@ -22,6 +22,15 @@ type Who struct {
 	Address string // from where, without the port
 }
 
+// Signed is the name under which somebody commands and is recorded. A token is
+// not the user who may have the same name.
+func (w Who) Signed() string {
+	if w.Via == ByToken {
+		return "token:" + w.Name
+	}
+	return w.Name
+}
+
 type whoKey struct{}
 
 // With puts somebody into a context.

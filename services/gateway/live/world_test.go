@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -69,6 +70,13 @@ func (f *fakeMember) Hold(_ time.Duration, reason string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.held = append(f.held, reason)
+}
+
+// reasons are those for which the connection was to be ended.
+func (f *fakeMember) reasons() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.held)
 }
 
 func (f *fakeMember) set(change func()) {

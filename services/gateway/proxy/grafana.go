@@ -4,7 +4,6 @@ import (
 	"net/http"
 
 	"trackerdcs/pkg/accounts"
-	"trackerdcs/services/gateway/door"
 	"trackerdcs/services/gateway/pages"
 )
 
@@ -27,10 +26,7 @@ func mayGrafana(a ask) verdict {
 // identifyToGrafana tells Grafana who asks. A token is not the user who may
 // have the same name.
 func identifyToGrafana(h http.Header, a ask) {
-	name := a.who.Name
-	if a.who.Via == door.ByToken {
-		name = "token:" + name
-	}
+	name := a.who.Signed()
 	h.Set("X-WEBAUTH-USER", name)
 	h.Set("X-WEBAUTH-ROLE", grafanaRoles[a.who.Role])
 	h.Set("X-WEBAUTH-NAME", name)

@@ -47,10 +47,18 @@ function Main ({ path }: { path: string }) {
   const first = useRef(true)
   useEffect(() => {
     document.title = `${titleOf(path)} · Tracker DCS`
-    if (first.current) first.current = false
-    else ref.current?.querySelector('h1')?.focus()
+    if (!first.current) return focusHead(ref.current)
+    first.current = false
   }, [path])
   return <main id="main" ref={ref} key={path}>{pageOf(path)}</main>
+}
+
+// focusHead gives a page's heading the focus, as soon as there is one: some pages are fetched when they are first looked at.
+function focusHead (main: HTMLElement | null): () => void {
+  const look = () => { const h = main?.querySelector('h1'); h?.focus(); return h }
+  const wait = new MutationObserver(() => { if (look()) wait.disconnect() })
+  if (main && !look()) wait.observe(main, { childList: true, subtree: true })
+  return () => wait.disconnect()
 }
 
 function pageOf (path: string) {
