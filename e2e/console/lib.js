@@ -4,10 +4,13 @@ import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
+import { test } from 'node:test'
 import { chromium } from 'playwright-core'
 
 export const URL = (process.env.GATEWAY_URL || 'https://localhost:8443').replace(/\/$/, '')
-export const WAIT = 60_000 // a ramp may take its time
+export const WAIT = 30_000 // a ramp may take its time
+export const LAPTOP = { width: 1280, height: 800 }
+export const PHONE = { width: 360, height: 740 }
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
@@ -22,34 +25,79 @@ export function openBrowser () {
   return chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: FLAGS })
 }
 
-// visit opens a page that belongs to nobody yet. Its faults are whatever the
-// browser complains of; other hosts that it asks are in strangers.
-export async function visit (browser, { viewport = { width: 1280, height: 900 }, dark = false } = {}) {
+// steps makes tests that go on from each other: after one that fails the others fail at once.
+export function steps () {
+  let broken = ''
+  return (name, f) => test(name, async (t) => {
+    assert.equal(broken, '', 'what it goes on from has failed')
+    broken = name
+    await f(t)
+    broken = ''
+  })
+}
+
+// pages are all that were opened, to be judged at the end.
+export const pages = []
+
+// visit opens a page that belongs to nobody yet.
+export async function visit (browser, { viewport = LAPTOP, dark = false } = {}) {
   const context = await browser.newContext({
     viewport, ignoreHTTPSErrors: true, acceptDownloads: true, colorScheme: dark ? 'dark' : 'light', reducedMotion: 'reduce'
   })
+  return await tab(context)
+}
+
+// tab opens a page with the session of a context. Its faults are whatever the
+// browser complains of; other hosts that it asks are in strangers.
+export async function tab (context) {
   const page = await context.newPage()
   page.setDefaultTimeout(WAIT)
   page.faults = []
   page.strangers = []
   page.on('pageerror', (err) => page.faults.push(err.message))
-  page.on('console', (m) => { if (m.type() === 'error') page.faults.push(m.text()) })
-  page.on('request', (r) => { if (!r.url().startsWith(URL) && !/^(data|blob):/.test(r.url())) page.strangers.push(r.url()) })
+  page.on('console', (m) => { if (m.type() === 'error') page.faults.push(`${m.text()} (${page.url()})`) })
+  page.on('request', (r) => { if (!r.url().startsWith(URL + '/') && !/^(data|blob):/.test(r.url())) page.strangers.push(r.url()) })
+  page.on('websocket', (ws) => { if (!ws.url().startsWith(URL.replace(/^http/, 'ws') + '/')) page.strangers.push(ws.url()) })
+  await page.addInitScript(() => document.addEventListener('securitypolicyviolation', (e) => console.error(`policy violated: ${e.effectiveDirective} ${e.blockedURI}`)))
+  pages.push(page)
   return page
 }
 
-// enter logs somebody in through the login page, and returns the page behind it.
-export async function enter (browser, user, options = {}) {
+// at finds what has a data-test.
+export const at = (where, name) => where.locator(`[data-test="${name}"]`)
+
+const sessions = new Map() // by user: one each, for logins are counted
+
+// enter opens a page of the console as somebody, who has logged in once for all such pages.
+export async function enter (browser, user, path = '/', options = {}) {
   const page = await visit(browser, options)
-  await page.goto(URL + (options.path ?? '/'))
-  await logIn(page, user)
+  if (!sessions.has(user)) sessions.set(user, await signIn(page.context(), user))
+  await page.context().addCookies(sessions.get(user))
+  await page.goto(URL + path)
   return page
 }
 
+// signIn logs in as a script does, and waits when there were many logins before.
+async function signIn (context, user) {
+  for (;;) {
+    const res = await context.request.post(`${URL}/api/v1/login`, { data: { user, password: password(user) } })
+    if (res.ok()) return await context.cookies()
+    assert.equal(res.status(), 429, await res.text())
+    await new Promise((resolve) => setTimeout(resolve, 1000 * Number(res.headers()['retry-after'])))
+  }
+}
+
+// logIn logs somebody in through the login page. When there were many logins
+// before, the page says for how long the button has to wait.
 export async function logIn (page, user, secret = password(user)) {
-  await page.getByLabel('Name').fill(user)
-  await page.getByLabel('Password', { exact: true }).fill(secret)
-  await page.getByRole('button', { name: 'Log in' }).click()
+  for (;;) {
+    const answer = page.waitForResponse((r) => r.url() === `${URL}/api/v1/login`)
+    await page.getByLabel('Name').fill(user)
+    await page.getByLabel('Password', { exact: true }).fill(secret)
+    await page.getByRole('button', { name: 'Log in' }).click()
+    if ((await answer).status() !== 429) return
+    await page.getByRole('button', { name: 'Log in' }).waitFor()
+  }
 }
 
 // ask calls the API with the page's session, as a script in it could.
@@ -63,6 +111,43 @@ export function ask (page, method, path, body) {
   }, [method, path, body])
 }
 
+// tell sends a command with the page's session and waits for its end.
+export async function tell (page, device, command) {
+  let { status, body } = await ask(page, 'POST', `/devices/${device}/commands`, command)
+  assert.ok(status === 200 || status === 202, `${JSON.stringify(command)}: ${status} ${JSON.stringify(body)}`)
+  const { id } = body
+  await until(`the end of ${command.op}`, async () => {
+    if (body.phase !== 'accepted' && body.phase !== 'sent') return true
+    body = (await ask(page, 'GET', `/commands/${id}`)).body
+    return false
+  })
+  return body
+}
+
+// quiet sets channels to 0 V, off and without lock, whatever was before. It needs an operator, and for others' locks an expert.
+export async function quiet (page, device, ...channels) {
+  for (const channel of channels) {
+    await tell(page, device, { op: 'unlock', channel })
+    await Promise.all([tell(page, device, { op: 'switch', channel, value: 'off' }), tell(page, device, { op: 'setv', channel, value: 0 })])
+  }
+}
+
+// until waits for what a script can see.
+export async function until (what, fits, patience = WAIT) {
+  const end = Date.now() + patience
+  for (;;) {
+    const got = await fits()
+    if (got) return got
+    assert.ok(Date.now() < end, `never: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+}
+
+// number is the value that an element shows; its sign may be a minus.
+export async function number (locator) {
+  return parseFloat((await locator.textContent()).replace('−', '-').replace(/^[^\d-]*/, ''))
+}
+
 // accessible fails on whatever axe finds. Its script is put in past the page's
 // own policy, which lets nothing in.
 export async function accessible (page, what) {
@@ -72,6 +157,20 @@ export async function accessible (page, what) {
   await cdp.detach()
   assert.equal(exceptionDetails, undefined, JSON.stringify(exceptionDetails))
   assert.deepEqual(JSON.parse(result.value), [], `${what}: axe's findings`)
+}
+
+// fits fails when something hangs over the right edge.
+export async function fits (page, what) {
+  const [wide, inner] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth])
+  assert.ok(wide <= inner, `${what}: ${wide} px wide in a window of ${inner} px`)
+}
+
+// clean fails when a page has asked another host, or the browser has complained
+// of more than answers that were no success, which are the tests' own doing.
+export function clean (page, ...allowed) {
+  assert.deepEqual(page.strangers, [], 'other hosts were asked')
+  const own = [/^Failed to load resource: the server responded with a status of 4\d\d /, ...allowed]
+  assert.deepEqual(page.faults.filter((f) => !own.some((o) => o.test(f))), [], 'what the browser complains of')
 }
 
 export async function screenshot (page, name) {
