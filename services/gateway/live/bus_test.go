@@ -156,6 +156,8 @@ func TestFrozenBroker(t *testing.T) {
 	}
 
 	between.mu.Lock()
+	thaw := sync.OnceFunc(between.mu.Unlock)
+	defer thaw()
 	frozen := time.Now()
 	lab.Say("lab1/hv/status", statusAt(frozen, "a", 4))
 	eventually(t, "it is noticed", func() bool { return !l.Snapshot().Bus.Alive })
@@ -165,7 +167,7 @@ func TestFrozenBroker(t *testing.T) {
 	o, err := l.Do(t.Context(), "hv", wire.Command{Op: wire.Clear, Channel: wire.All()})
 	require.NoError(t, err)
 	assert.Equal(t, PhaseUnanswered, o.Phase)
-	between.mu.Unlock()
+	thaw()
 
 	eventually(t, "what was late comes", func() bool { d, _ := l.Device("hv"); return strings.Contains(string(d.Status), `"seq":4`) })
 	d, _ := l.Device("hv")
@@ -185,7 +187,6 @@ func TestStreamsOverTheNetwork(t *testing.T) {
 	eventually(t, "it hears itself", alive(l))
 	for name, h2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
 		t.Run(name, func(t *testing.T) {
-			before := runtime.NumGoroutine()
 			var ends sync.Map // by the request's name
 			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				ctx, end := context.WithCancelCause(r.Context())
@@ -194,8 +195,10 @@ func TestStreamsOverTheNetwork(t *testing.T) {
 			}))
 			server.EnableHTTP2 = h2
 			server.StartTLS()
+			ctx, cancel := context.WithTimeout(t.Context(), bustest.Patience)
+			defer cancel()
 			open := func(name string) *bufio.Reader {
-				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/?device=hv", nil)
+				r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/?device=hv", nil)
 				require.NoError(t, err)
 				r.Header.Set("Name", name)
 				res, err := server.Client().Do(r)
@@ -215,9 +218,11 @@ func TestStreamsOverTheNetwork(t *testing.T) {
 				}
 			}
 			a, b, c := open("a"), open("b"), open("c")
-			lab.Say("lab1/hv/status", statusAt(time.Now(), name, 1))
 			until(a, "retry: 1000")
-			until(a, "event: hello")
+			for _, r := range []*bufio.Reader{a, b, c} {
+				until(r, "event: hello")
+			}
+			lab.Say("lab1/hv/status", statusAt(time.Now(), name, 1))
 			until(a, "event: status")
 			until(b, `"vmon":1`)
 			until(b, "event: tick")
@@ -232,7 +237,13 @@ func TestStreamsOverTheNetwork(t *testing.T) {
 			server.CloseClientConnections()
 			server.Client().CloseIdleConnections()
 			server.Close()
-			eventually(t, "nobody is left", func() bool { return l.hub.count() == 0 && runtime.NumGoroutine() <= before })
+			eventually(t, "nobody is left", func() bool { return l.hub.count() == 0 && !strings.Contains(stacks(), "ServeStream") })
 		})
 	}
+}
+
+// stacks are those of all goroutines.
+func stacks() string {
+	b := make([]byte, 4<<20)
+	return string(b[:runtime.Stack(b, true)])
 }
