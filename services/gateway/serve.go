@@ -19,8 +19,8 @@ import (
 	"trackerdcs/services/gateway/proxy"
 )
 
-// How long somebody may take. There is no limit on an answer as a whole: streams
-// and sockets last; each write of a stream has its own.
+// How long somebody may take to ask. How long to read the answer stands in
+// crowd.go.
 const (
 	headerTime = 10 * time.Second
 	bodyTime   = time.Minute
@@ -57,9 +57,10 @@ func (g *gateway) server(env *service.Env, cfg *config) (*http.Server, error) {
 	mux.Handle("/nodered/", behind.NodeRED())
 	mux.Handle("/nodered", behind.NodeRED())
 	return &http.Server{
-		Handler:           headers(g.cert.Given(), g.door.Identify(mux)),
+		Handler:           headers(g.cert.Given(), g.door.Identify(usual.bounded(mux))),
 		TLSConfig:         g.cert.TLS(),
 		ReadHeaderTimeout: headerTime, ReadTimeout: bodyTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: pingTime, WriteByteTimeout: pingTime},
 		ErrorLog: slog.NewLogLogger(env.Log.Handler(), slog.LevelDebug), // handshakes of scanners and of browsers that do not trust the CA
 	}, nil
 }
@@ -76,7 +77,7 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener) erro
 			_ = server.Close() // streams and sockets do not end by themselves
 		}
 	}()
-	err := server.ServeTLS(listener, "", "")
+	err := server.ServeTLS(boundedListener{listener, newCrowd(maxConns, maxConnsOfOne)}, "", "")
 	if !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
