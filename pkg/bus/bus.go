@@ -212,6 +212,14 @@ func (c *Client) Connected() bool {
 	return c.conn != nil
 }
 
+// Resumed reports whether a connection stands whose session the broker had kept:
+// if not, what came while a persistent client was away is lost.
+func (c *Client) Resumed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.conn != nil && c.conn.resumed
+}
+
 // Hold ends the connection, if any, and keeps from dialling for d. It takes
 // leave of the broker, so that the last will does not fire.
 func (c *Client) Hold(d time.Duration, reason string) {

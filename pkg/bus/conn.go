@@ -27,6 +27,8 @@ type connection struct {
 	lost chan struct{} // closed at the end
 	left chan error    // we want to leave, and why
 
+	resumed bool // the broker had kept the session
+
 	once sync.Once
 	err  error // why it ended, once lost is closed
 	mu   sync.Mutex
@@ -297,8 +299,11 @@ func (c *Client) dial(ctx context.Context) (*connection, error) {
 		o.SetBinaryWill(w.Topic, w.Payload, w.QoS, w.Retained)
 	}
 	conn.paho = mqtt.NewClient(o)
-	err := wait(ctx, conn, conn.paho.Connect())
+	connect := conn.paho.Connect()
+	err := wait(ctx, conn, connect)
 	if err == nil {
+		token, ok := connect.(*mqtt.ConnectToken)
+		conn.resumed = ok && token.SessionPresent()
 		err = c.subscribeAll(ctx, conn)
 	}
 	if err != nil {

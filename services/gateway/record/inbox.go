@@ -39,6 +39,11 @@ func (b *inbox) put(m bus.Message) {
 		b.list = append(b.list, m)
 		b.bytes += len(m.Payload)
 	}
+	b.nudge()
+}
+
+// nudge has somebody look.
+func (b *inbox) nudge() {
 	select {
 	case b.wake <- struct{}{}:
 	default:

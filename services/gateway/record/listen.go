@@ -11,6 +11,7 @@ import (
 // listen records acks until ctx ends.
 func (r *Recorder) listen(ctx context.Context) {
 	for {
+		_ = r.sayGap(ctx) // when the disk refuses, with what comes next
 		batch, lost := r.inbox.take()
 		if len(batch) > 0 {
 			r.record(ctx, batch)

@@ -5,8 +5,8 @@
 // It has a connection to the broker of its own, with a session that the broker
 // keeps: an ack that comes while the gateway is away is recorded when it is
 // back, as far as the broker's queue reaches. An ack is confirmed to the broker
-// when it is on the disk. What the broker itself loses, with its memory or
-// because its queue is full, cannot be seen from here.
+// when it is on the disk. A broker that has lost its memory leaves a gap entry;
+// what it drops because its queue is full cannot be seen from here.
 package record
 
 import (
@@ -57,6 +57,9 @@ type Recorder struct {
 	seen    *recent[struct{}]
 	problem string
 
+	expected bool // the broker has a session of ours
+	gap      bool // it had forgotten it, and the log does not say so yet
+
 	complain rate.Sometimes // about what is no ack: the metric counts all
 
 	up     chan struct{} // holds one token: a connection stands
@@ -83,6 +86,8 @@ func New(c Config) (*Recorder, error) {
 	}
 	r.bus.Subscribe(c.Root.Ack("+"), 1, r.inbox.put) // run control's, /run/ack, too
 	r.bus.OnConnect(func() {
+		r.met(r.bus.Resumed())
+		r.inbox.nudge()
 		select {
 		case r.up <- struct{}{}:
 		default:
@@ -100,7 +105,37 @@ func New(c Config) (*Recorder, error) {
 	if err := r.remember(context.Background()); err != nil {
 		return nil, errors.Join(err, r.audit.Close())
 	}
+	r.expected = r.audit.Head().Seq > 0
 	return r, nil
+}
+
+// met notes a new connection. One whose session the broker has not kept, although
+// there has been one, means that acks may be missing.
+func (r *Recorder) met(resumed bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.gap = r.gap || r.expected && !resumed
+	r.expected = true
+}
+
+// sayGap appends the entry of a gap that was met.
+func (r *Recorder) sayGap(ctx context.Context) error {
+	r.mu.Lock()
+	gap := r.gap
+	r.mu.Unlock()
+	if !gap {
+		return nil
+	}
+	err := r.append(ctx, []auditlog.Entry{{
+		Kind: auditlog.Gap, Boot: r.conf.Boot,
+		Message: "the broker had not kept the session: acks since the last entry may be missing",
+	}})
+	if err == nil {
+		r.mu.Lock()
+		r.gap = false
+		r.mu.Unlock()
+	}
+	return err
 }
 
 // Append adds an entry of the gateway's own; it is on disk when Append returns.

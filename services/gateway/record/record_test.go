@@ -343,3 +343,26 @@ func TestMoreAcksThanRoom(t *testing.T) {
 }
 
 // Once a minute is enough, however much is written.
+
+// A broker that comes back without its memory has lost acks that nobody can name:
+// the log says so, and says it once.
+func TestABrokerThatForgetsLeavesAGap(t *testing.T) {
+	d := newDesk(t)
+	r := d.start()
+	require.NoError(t, r.Append(t.Context(), auditlog.Entry{Kind: auditlog.Start}))
+	r.stop()
+	r = d.start()
+	require.Eventually(t, r.bus.Resumed, bustest.Patience, time.Millisecond)
+	assert.Len(t, r.list(), 1, "the session was kept: no gap")
+	r.stop()
+
+	d.url = brokertest.New(t, mqttd.Options{}).URL() // another broker: it knows nothing
+	r = d.start()
+	entries := r.await(2)
+	assert.Equal(t, auditlog.Gap, entries[1].Kind)
+	assert.Contains(t, entries[1].Message, "may be missing")
+	r.stop()
+	r = d.start()
+	require.Eventually(t, r.bus.Resumed, bustest.Patience, time.Millisecond)
+	assert.Len(t, r.list(), 2)
+}
