@@ -200,6 +200,42 @@ func checkNames(t *testing.T, p *types.Project) {
 	}
 }
 
+// Grafana takes the word of whoever reaches it for who somebody is, and in
+// Node-RED people run code of their own; drivers need no database.
+func TestNetworks(t *testing.T) {
+	p := load(t, []string{"docker-compose.yml", "docker-compose.dummy.yml"})
+	share := func(a, b string) bool {
+		for n := range p.Services[a].Networks {
+			if _, ok := p.Services[b].Networks[n]; ok {
+				return true
+			}
+		}
+		return false
+	}
+	for _, apart := range [][2]string{
+		{"nodered", "grafana"}, {"nodered", "influxdb"}, {"nodered", "mongo"}, {"hv", "grafana"}, {"hv", "influxdb"}, {"hv", "mongo"},
+		{"mosquitto", "mongo"}, {"loader", "mongo"}, {"calibration", "influxdb"}, {"grafana", "mosquitto"},
+	} {
+		if share(apart[0], apart[1]) {
+			t.Errorf("%s reaches %s", apart[0], apart[1])
+		}
+	}
+	for _, together := range [][2]string{
+		{"gateway", "grafana"}, {"gateway", "nodered"}, {"gateway", "influxdb"}, {"gateway", "mongo"}, {"gateway", "mosquitto"}, {"grafana", "influxdb"},
+		{"loader", "influxdb"}, {"loader", "mosquitto"}, {"calibration", "mongo"}, {"runcontrol", "mongo"}, {"hv", "mosquitto"}, {"hv", "sim_hv"}, {"ph2acf", "sim_hv"},
+		{"nodered", "mosquitto"}, {"calibration", "mosquitto"}, {"runcontrol", "mosquitto"},
+	} {
+		if !share(together[0], together[1]) {
+			t.Errorf("%s does not reach %s", together[0], together[1])
+		}
+	}
+	for name, s := range p.Services {
+		if len(s.Ports) > 0 && name != "gateway" && name != "mosquitto" {
+			t.Errorf("%s has a port: the gateway is the only door", name)
+		}
+	}
+}
+
 // The checks find what they are for.
 func TestCheckFindsWhatIsBad(t *testing.T) {
 	good := func() types.ServiceConfig {
