@@ -1,7 +1,7 @@
 // The overview and a supply: what is shown, and what can be done.
 import assert from 'node:assert/strict'
 import { after, before, describe } from 'node:test'
-import { WAIT, at, ask, enter, number, openBrowser, quiet, screenshot, steps, tell, until } from './lib.js'
+import { LAPTOP, WAIT, at, ask, enter, number, openBrowser, quiet, screenshot, steps, tell, until } from './lib.js'
 
 const SET = 80 // V
 
@@ -84,9 +84,9 @@ describe('a supply', { timeout: 5 * WAIT }, () => {
     assert.ok(await inked(page) > 50, 'the curve of channel 0 rises')
     const max = await number(plotted.getByRole('cell').nth(4))
     assert.ok(max > 20 && max <= SET + 1, `the plot's maximum is ${max} V`)
-    await at(page, 'channel-3').scrollIntoViewIfNeeded()
-    await page.evaluate(() => scrollTo(0, document.querySelector('[data-test=plot-panel]').getBoundingClientRect().bottom + scrollY - innerHeight + 8))
+    await page.setViewportSize({ width: 1280, height: 1450 }) // the channel and the plot in one picture
     await screenshot(page, 'console-device')
+    await page.setViewportSize(LAPTOP)
 
     await result('switch', 'done').waitFor()
     await until('the voltage', async () => Math.abs(await number(at(channel, 'vmon')) - SET) < 1)
@@ -106,7 +106,6 @@ describe('a supply', { timeout: 5 * WAIT }, () => {
     await refused.getByText('The closest valid value is 1000 V.').waitFor()
     const [r, g, b] = (await refused.locator('.chip').evaluate((e) => getComputedStyle(e).color)).match(/\d+/g).map(Number)
     assert.ok(r > 120 && g < 60 && b < 60, `rgb(${r}, ${g}, ${b}) is red`)
-    await channel.scrollIntoViewIfNeeded()
     await page.evaluate(() => scrollTo(0, 0))
     await screenshot(page, 'console-refused')
     await at(channel, 'vreq').getByText(`${SET}.00`).waitFor()

@@ -177,5 +177,6 @@ export async function screenshot (page, name) {
   const dir = process.env.SCREENSHOT_DIR
   if (!dir) return
   mkdirSync(dir, { recursive: true })
+  await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))) // what is drawn anew is there
   await page.screenshot({ path: join(dir, `${name}.png`) })
 }

@@ -5,6 +5,7 @@ import type { Entry } from '../api/types'
 import { live } from '../live/store'
 import { address, queryOf, setQuery } from '../router'
 import { may } from '../session'
+import { FilterField } from '../ui/FilterField'
 import { AuditTable } from './AuditTable'
 
 interface Page { entries: Entry[], next: number | null }
@@ -65,11 +66,9 @@ export function AuditPage () {
             {kinds.filter(([k]) => may('admin') || !forAdmin.has(k)).map(([k, word]) => <option key={k} value={k}>{word}</option>)}
           </select>
         </div>
-        <div class="field"><label for="audit-device">Device</label>
-          <input id="audit-device" list="audit-devices" value={filter.device} data-test="audit-device" onChange={e => choose({ device: e.currentTarget.value.trim() })} />
-          <datalist id="audit-devices">{[...live.names.value, 'run'].map(n => <option key={n} value={n} />)}</datalist>
-        </div>
-        <div class="field"><label for="audit-user">User</label><input id="audit-user" value={filter.user} autoCapitalize="none" data-test="audit-user" onChange={e => choose({ user: e.currentTarget.value.trim() })} /></div>
+        <FilterField id="audit-device" label="Device" text={filter.device} list="audit-devices" test="audit-device" onText={device => choose({ device })} />
+        <datalist id="audit-devices">{[...live.names.value, 'run'].map(n => <option key={n} value={n} />)}</datalist>
+        <FilterField id="audit-user" label="User" text={filter.user} test="audit-user" onText={user => choose({ user })} />
       </div>
       <div role="alert">{error && <p class="note bad">{error}</p>}</div>
       <section class="card" aria-label="Entries" aria-busy={busy}>

@@ -61,7 +61,7 @@ export function PlotPanel (what: PlotWhat) {
         <ZoomButtons from={from} to={to} zoomed={zoom !== null} set={setZoom} />
         <Toggles legend="Quantities" all={what.fields.map(f => ({ id: f.name, label: f.unit ? `${f.name} (${f.unit})` : f.name }))} on={fields} test="field" set={f => setFields(f.length > 0 ? what.fields.map(x => x.name).filter(x => f.includes(x)) : fields)} />
         {what.channels.length > 1 && <Toggles legend="Channels" all={what.channels.map(c => ({ id: String(c.number), label: c.label }))} on={channels.map(String)} test="line-channel" set={c => setHidden(what.channels.map(x => x.number).filter(n => !c.includes(String(n))))} />}
-        <label class="check"><input type="checkbox" checked={log} data-test="log" onChange={e => setLog(e.currentTarget.checked)} />log |y|</label>
+        <label class="check small"><input type="checkbox" checked={log} data-test="log" onChange={e => setLog(e.currentTarget.checked)} />log |y|</label>
       </div>
       {got.error && <p class="note warn small" data-test="plot-error">The archive does not answer, so only what came since the page was opened is shown: {got.error}</p>}
       {lines.length > 0 && <Chart lines={lines} from={from} to={to} log={log} dark={dark} label={`Plot of ${caption}. The table below has its numbers.`} staleFrom={stale ? last : null}

@@ -3,6 +3,7 @@ import { get } from '../../api/client'
 import type { RunRecord } from '../../api/types'
 import { live } from '../../live/store'
 import { address, Link, queryOf, setQuery } from '../../router'
+import { FilterField } from '../../ui/FilterField'
 import { complete, type Run } from '../data/document'
 import { between, took } from '../data/format'
 import { Section, State, Time, Wrong } from '../parts/bits'
@@ -49,12 +50,7 @@ export function RunList () {
 }
 
 function Filter ({ name, text, onText }: { name: string, text: string, onText: (t: string) => void }) {
-  return (
-    <div class="field">
-      <label for={`filter-${name}`}>{name[0]?.toUpperCase()}{name.slice(1)}</label>
-      <input id={`filter-${name}`} data-test={`filter-${name}`} type="search" value={text} autoComplete="off" placeholder="all" onChange={e => onText(e.currentTarget.value.trim())} />
-    </div>
-  )
+  return <FilterField id={`filter-${name}`} label={`${name[0]?.toUpperCase()}${name.slice(1)}`} text={text} type="search" placeholder="all" test={`filter-${name}`} onText={onText} />
 }
 
 function List ({ runs, filtered, going }: { runs: Run[], filtered: boolean, going: RunRecord | null }) {
