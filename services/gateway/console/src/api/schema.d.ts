@@ -188,7 +188,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A quantity over time, down-sampled by the database */
+        /**
+         * A quantity over time, down-sampled by the database
+         * @description As it was measured where that makes at most `points` times, else minimum, mean and maximum in intervals. The time is ten years at most.
+         *     A channel that has nothing in it is not among the series.
+         */
         get: operations["history"];
         put?: never;
         post?: never;
@@ -382,6 +386,13 @@ export interface components {
             detail: string;
             /** @description Of the command */
             id?: string;
+            /**
+             * @description With 403, where the command asks for more than the operation: the one that is needed
+             * @enum {string}
+             */
+            role?: "viewer" | "operator" | "expert" | "admin";
+            /** @description Of ingest: how many values the broker has all the same */
+            published?: number;
         };
         NotDone: components["schemas"]["Problem"] & {
             id: string;
@@ -425,16 +436,17 @@ export interface components {
         };
         Command: {
             op: string;
+            /** @description Needed by the ops of supplies */
             channel?: number | "all";
-            /** @description V, A, V/s, or on, off */
+            /** @description V, A, V/s, or on, off; clear, lock and unlock have none */
             value?: number | string;
-            /** @description Of lock */
+            /** @description Of lock, and only there; at most 256 bytes */
             reason?: string;
             /**
              * @description Check and do nothing
              * @default false
              */
-            dry: boolean;
+            dry?: boolean;
         };
         Outcome: {
             id: string;
@@ -684,7 +696,7 @@ export interface components {
                 [key: string]: string;
             };
             /** @default false */
-            dry: boolean;
+            dry?: boolean;
         };
         AbortRun: {
             reason?: string;
@@ -706,10 +718,18 @@ export interface components {
             channel?: string;
             value?: unknown;
             id?: string;
+            boot?: string;
+            run?: number;
+            dry?: boolean;
             phase?: string;
             code?: string;
             message?: string;
             closest?: number;
+            /**
+             * Format: date-time
+             * @description The time in an ack, of the device's clock
+             */
+            said?: string;
             prev: string;
             hash: string;
         };
@@ -846,7 +866,10 @@ export interface operations {
             };
             400: components["responses"]["Bad"];
             401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
             429: components["responses"]["TooMany"];
+            500: components["responses"]["Problem"];
         };
     };
     logout: {
@@ -866,6 +889,8 @@ export interface operations {
                 content?: never;
             };
             401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
         };
     };
     me: {
@@ -887,6 +912,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
         };
     };
     changePassword: {
@@ -912,7 +938,9 @@ export interface operations {
             400: components["responses"]["Bad"];
             401: components["responses"]["Problem"];
             403: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
             429: components["responses"]["TooMany"];
+            500: components["responses"]["Problem"];
         };
     };
     openapi: {
@@ -933,6 +961,8 @@ export interface operations {
                     "application/yaml": string;
                 };
             };
+            401: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
         };
     };
     devices: {
@@ -954,6 +984,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
         };
     };
     device: {
@@ -978,6 +1009,7 @@ export interface operations {
             };
             401: components["responses"]["Problem"];
             404: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
         };
     };
     command: {
@@ -1018,6 +1050,8 @@ export interface operations {
             403: components["responses"]["Problem"];
             404: components["responses"]["Problem"];
             409: components["responses"]["NotDone"];
+            415: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
             502: components["responses"]["NotDone"];
             503: components["responses"]["Problem"];
             504: components["responses"]["NotDone"];
@@ -1045,6 +1079,7 @@ export interface operations {
             };
             401: components["responses"]["Problem"];
             404: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
         };
     };
     off: {
@@ -1083,6 +1118,8 @@ export interface operations {
             403: components["responses"]["Problem"];
             404: components["responses"]["Problem"];
             409: components["responses"]["NotOff"];
+            415: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
             502: components["responses"]["NotOff"];
             503: components["responses"]["Problem"];
             504: components["responses"]["NotOff"];
@@ -1122,6 +1159,7 @@ export interface operations {
             };
             400: components["responses"]["Bad"];
             401: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
             502: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
@@ -1149,6 +1187,7 @@ export interface operations {
             };
             400: components["responses"]["Bad"];
             401: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
     };
@@ -1183,6 +1222,8 @@ export interface operations {
             };
             400: components["responses"]["Bad"];
             401: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            502: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
     };
@@ -1221,6 +1262,8 @@ export interface operations {
             401: components["responses"]["Problem"];
             403: components["responses"]["Problem"];
             409: components["responses"]["NotDone"];
+            415: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
             502: components["responses"]["NotDone"];
             503: components["responses"]["Problem"];
             504: components["responses"]["NotDone"];
@@ -1249,6 +1292,8 @@ export interface operations {
             400: components["responses"]["Bad"];
             401: components["responses"]["Problem"];
             404: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            502: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
     };
@@ -1289,6 +1334,8 @@ export interface operations {
             401: components["responses"]["Problem"];
             403: components["responses"]["Problem"];
             409: components["responses"]["NotDone"];
+            415: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
             502: components["responses"]["NotDone"];
             503: components["responses"]["Problem"];
             504: components["responses"]["NotDone"];
@@ -1319,6 +1366,8 @@ export interface operations {
             400: components["responses"]["Bad"];
             401: components["responses"]["Problem"];
             404: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            502: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
     };
@@ -1347,6 +1396,8 @@ export interface operations {
             400: components["responses"]["Bad"];
             401: components["responses"]["Problem"];
             404: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            502: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
     };
@@ -1373,6 +1424,8 @@ export interface operations {
                 };
             };
             401: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            502: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
     };
@@ -1407,6 +1460,8 @@ export interface operations {
             400: components["responses"]["Bad"];
             401: components["responses"]["Problem"];
             403: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
         };
     };
     ingest: {
@@ -1438,6 +1493,8 @@ export interface operations {
             400: components["responses"]["Bad"];
             401: components["responses"]["Problem"];
             403: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
     };
