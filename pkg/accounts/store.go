@@ -210,10 +210,10 @@ func (s *Store) change(ctx context.Context, fn func(*document) error) error {
 	if err != nil {
 		return err
 	}
-	if err := disk.WriteFile(s.path, b, 0o600); err != nil {
+	dir := filepath.Dir(s.path)
+	if err := disk.WriteFileWith(s.path, b, 0o600, func(f *os.File) error { return likeFolder(f, dir) }); err != nil {
 		return fmt.Errorf("writing the users' file: %w", err)
 	}
-	likeFolder(s.path)
 	_, _ = s.now() // what is good now is known, should the file become bad
 	return nil
 }
@@ -225,6 +225,6 @@ func makeFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err
 	}
-	likeFolder(dir)
+	folderLikeParent(dir)
 	return nil
 }
