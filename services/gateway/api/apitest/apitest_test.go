@@ -67,7 +67,7 @@ func TestCheck(t *testing.T) {
 		header       http.Header
 		body, want   string // nothing: it is as described
 	}{
-		"good":             {"GET", "/api/v1/configurations", 200, header(js), `{"configurations":[{"name":"a"}]}`, ""},
+		"good":             {"GET", "/api/v1/configurations", 200, header(js), `{"configurations":[{"name":"a","time":"2026-11-20T12:00:00Z","configuration":{}}]}`, ""},
 		"query":            {"GET", "/api/v1/runs?limit=1", 200, header(js), `{"runs":[]}`, ""},
 		"HEAD":             {"HEAD", "/api/v1/configurations", 200, header(js), ``, ""},
 		"HEAD with a body": {"HEAD", "/api/v1/configurations", 200, header(js), `{}`, "has a body"},

@@ -135,7 +135,8 @@ export interface paths {
         /**
          * Command a device and learn what became of it
          * @description The answer comes as soon as the driver has said how it ended, and after two seconds at the latest. `GET /commands/{id}` and the
-         *     stream tell how one that was under way has ended. Role: `operator`; `expert` for `seti`, and for `unlock` of what somebody else has locked.
+         *     stream tell how one that was under way has ended. `switch off` is sent though nothing has been heard of the device. Role: `operator`;
+         *     `expert` for `seti`, for `unlock` of what somebody else has locked, and for `unlock` where the device has not said what is locked.
          */
         post: operations["command"];
         delete?: never;
@@ -172,7 +173,8 @@ export interface paths {
         put?: never;
         /**
          * Switch off all channels of all power supplies, or of those that are named
-         * @description `switch off` of `all` goes to each supply at once. Role: `operator`.
+         * @description `switch off` of `all` goes to each supply at once; also to one that is named and of which nothing has been heard. What cannot be a device's
+         *     name keeps none of the others from going off: its own status is 400. Role: `operator`.
          */
         post: operations["off"];
         delete?: never;
@@ -364,7 +366,8 @@ export interface paths {
         put?: never;
         /**
          * Publish values from outside
-         * @description Each goes to `/sensor/{sensor}/{measurement}` on the bus, and so into the archive. A list's are named `meas1`, `meas2`, … Role: `operator`.
+         * @description Each goes to `/sensor/{sensor}/{measurement}` on the bus, and so into the archive. A list's are named `meas1`, `meas2`, … The audit log has the
+         *     first of somebody's to a sensor, then the sum of each hour. Role: `operator`.
          */
         post: operations["ingest"];
         delete?: never;
@@ -481,12 +484,16 @@ export interface components {
             devices?: string[];
         };
         OffOutcome: {
-            results: {
-                device: string;
-                /** @description What the command alone would have been answered */
-                status: number;
-                outcome: components["schemas"]["Outcome"];
-            }[];
+            results: components["schemas"]["OffResult"][];
+        };
+        MaybeOff: components["schemas"]["Problem"] & {
+            results?: components["schemas"]["OffResult"][];
+        };
+        OffResult: {
+            device: string;
+            /** @description What the command alone would have been answered */
+            status: number;
+            outcome: components["schemas"]["Outcome"];
         };
         History: {
             device: string;
@@ -640,10 +647,19 @@ export interface components {
             since?: string;
             boot: string;
             error: string;
+            /** @description Tells two runs apart that were given the same number */
+            uid?: string;
+            /**
+             * Format: date-time
+             * @description Of this message
+             */
+            time?: string;
             procedure?: string;
             device?: string;
             parameters?: Record<string, never>;
             module?: string;
+            /** @description Of the command that asked for it */
+            id?: string;
             user?: string;
             /** Format: date-time */
             asked?: string;
@@ -651,9 +667,52 @@ export interface components {
             start?: string;
             /** Format: date-time */
             end?: string;
+            /** @description The program's exit code */
+            exit?: number;
+            /** @description By transition */
+            configurations?: {
+                [key: string]: components["schemas"]["Configuration"];
+            };
+            transitions?: components["schemas"]["Transition"][];
             results?: string;
             progress?: number;
             phase?: string;
+        };
+        /** @description A step in a run's life */
+        Transition: {
+            name: string;
+            from: string;
+            to: string;
+            /** Format: date-time */
+            time: string;
+            reason?: string;
+        };
+        /** @description docs/contract.md, section 11: what a transition needs */
+        Configuration: {
+            /** @description Under which it was fetched */
+            name?: string;
+            setpoints?: {
+                device: string;
+                /** @description A number, or all */
+                channel: number | string;
+                op: string;
+                value?: unknown;
+            }[];
+            /** @description Readings that must be fresh and in range */
+            sensors?: {
+                device: string;
+                /** @description Of a supply */
+                channel?: number;
+                field: string;
+                min?: number;
+                max?: number;
+                /** @description s; one and a half periods when left out */
+                max_age?: number;
+            }[];
+            /** @description s, for all of it; 600 when left out */
+            timeout?: number;
+            /** @description s, for readings to come into range; 10 when left out */
+            wait?: number;
         };
         /** @description docs/runs.md, What is kept: the document field by field */
         RunDocument: {
@@ -665,17 +724,142 @@ export interface components {
             module?: string;
             parameters?: Record<string, never>;
             user?: string;
+            /** @description Of the command that asked for it */
+            id?: string;
+            /** @description That executed it */
+            device?: string;
             /** Format: date-time */
             asked?: string;
             /** Format: date-time */
             start?: string;
             /** Format: date-time */
             end?: string;
+            /** @description s, start to end */
             duration?: number;
+            /**
+             * Format: date-time
+             * @description When the document was complete; missing while it is not
+             */
+            stored?: string;
+            /** @description By transition */
+            configurations?: {
+                [key: string]: components["schemas"]["Configuration"];
+            };
+            transitions?: components["schemas"]["Transition"][];
+            program?: string;
+            arguments?: string[];
+            /** @description The program's exit code */
+            exit?: number;
+            /** @description That ended the program */
+            signal?: string;
+            /** @description By part */
+            versions?: {
+                [key: string]: string;
+            };
+            /** @description The first and the last lines that the program printed */
+            log?: {
+                /** Format: date-time */
+                time: string;
+                /** @description out, err */
+                stream: string;
+                text: string;
+            }[];
+            /** @description Lines between them that only the file has */
+            log_cut?: number;
             results_state?: string;
             /** @description By file: a JSON file as it is, a CSV file as its summary */
             results?: Record<string, never>;
             files?: components["schemas"]["RunFile"][];
+            /** @description Why files are not in it */
+            left_out?: string[];
+            capsule?: components["schemas"]["Capsule"];
+            /** @description The stretch of the archive of measurements that belongs to the run */
+            influx?: {
+                bucket: string;
+                /** Format: date-time */
+                from: string;
+                /** Format: date-time */
+                to: string;
+            };
+        };
+        /** @description What all devices measured and were told while a run lasted */
+        Capsule: {
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            to: string;
+            devices: {
+                [key: string]: components["schemas"]["CapsuleDevice"];
+            } | null;
+            refused?: {
+                /** Format: date-time */
+                time: string;
+                device: string;
+                channel?: string;
+                op: string;
+                value?: string;
+                user?: string;
+                phase: string;
+                code: string;
+                message?: string;
+            }[];
+            /** @description Refusals and events that were too many to be listed */
+            more?: number;
+            /** @description Statuses that are known to lack, of all devices */
+            missing: number;
+            /** @description Messages that found no room */
+            dropped: number;
+        };
+        CapsuleDevice: {
+            kind?: string;
+            model?: string;
+            serial?: string;
+            firmware?: string;
+            driver?: string;
+            statuses: number;
+            missing: number;
+            /** Format: date-time */
+            first?: string;
+            /** Format: date-time */
+            last?: string;
+            boots?: string[];
+            channels: {
+                /** @description A sensor has none */
+                number?: number;
+                label?: string;
+                /** @description The last reading before the start */
+                at_start?: {
+                    [key: string]: number;
+                };
+                /** Format: date-time */
+                at_start_time?: string;
+                fields: {
+                    [key: string]: {
+                        first: number;
+                        last: number;
+                        min: number;
+                        max: number;
+                        mean: number;
+                        count: number;
+                        unit?: string;
+                    };
+                } | null;
+                trips?: components["schemas"]["Event"][];
+            }[] | null;
+            states?: components["schemas"]["Event"][];
+        };
+        Event: {
+            /** Format: date-time */
+            time: string;
+            what: string;
+        };
+        NamedConfiguration: {
+            name: string;
+            /** @description Who wrote it last */
+            user?: string;
+            /** Format: date-time */
+            time: string;
+            configuration: components["schemas"]["Configuration"];
         };
         RunFile: {
             id?: string;
@@ -706,7 +890,7 @@ export interface components {
             /** Format: date-time */
             time: string;
             /** @enum {string} */
-            kind: "login" | "denied" | "logout" | "account" | "command" | "outcome" | "silence" | "ingest" | "download" | "gap" | "start";
+            kind: "login" | "denied" | "logout" | "account" | "command" | "outcome" | "silence" | "ingest" | "download" | "gap" | "start" | "proxy";
             user?: string;
             role?: string;
             /** @description The gateway has checked who it was */
@@ -820,7 +1004,16 @@ export interface components {
                 "application/problem+json": components["schemas"]["NotDone"];
             };
         };
-        /** @description The worst of all supplies: 504 before 502 before 409 */
+        /** @description The request cannot be read, and nothing was sent; or, with results, a name in it cannot be a device's and nothing worse has happened to the others */
+        BadOff: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["MaybeOff"];
+            };
+        };
+        /** @description The worst of all supplies: 504 before 503 before 502 before 409 before 400 */
         NotOff: {
             headers: {
                 [name: string]: unknown;
@@ -1113,7 +1306,7 @@ export interface operations {
                     "application/json": components["schemas"]["OffOutcome"];
                 };
             };
-            400: components["responses"]["Bad"];
+            400: components["responses"]["BadOff"];
             401: components["responses"]["Problem"];
             403: components["responses"]["Problem"];
             404: components["responses"]["Problem"];
@@ -1417,9 +1610,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
-                        configurations: {
-                            name: string;
-                        }[];
+                        configurations: components["schemas"]["NamedConfiguration"][];
                     };
                 };
             };
