@@ -105,18 +105,6 @@ func TestAgeDrift(t *testing.T) {
 	}
 }
 
-// Our own clock is set: the times that arrivals have from the monotonic clock go on.
-// The wall clock of a time that is made of the two cannot be set in a test, so this
-// is the same with arrivals that the clock derives from the first.
-func TestAgeTakesTheWallClockOnce(t *testing.T) {
-	base := time.Now()
-	var c clock
-	c.late("a", base, base.Round(0))
-	c.late("a", base.Add(time.Second), base.Round(0).Add(time.Second))
-	assert.True(t, c.confirmed)
-	assert.Zero(t, c.offset.Round(2*time.Millisecond))
-}
-
 func TestFreshness(t *testing.T) {
 	ms, s := time.Millisecond, time.Second
 	state := func(is string) *wire.State { return &wire.State{State: is} }

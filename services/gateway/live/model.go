@@ -117,7 +117,7 @@ func (m *model) get(in *mail, p part) (*device, error) {
 	if d != nil {
 		before = d.size[p]
 	}
-	if m.bytes-before+len(in.payload) > maxKept {
+	if p != itsState && m.bytes-before+len(in.payload) > maxKept { // that one is lost is always heard
 		return nil, errFull
 	}
 	if d == nil {

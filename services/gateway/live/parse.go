@@ -34,13 +34,45 @@ func (k kind) limit() int {
 	return maxPayload
 }
 
-var errUTF8 = errors.New("it is not UTF-8")
+// maxDepth is how deep a payload may be nested: what reads it on a page may not be
+// made for more.
+const maxDepth = 32
+
+var (
+	errUTF8 = errors.New("it is not UTF-8")
+	errDeep = fmt.Errorf("it is nested more than %d deep", maxDepth)
+)
+
+// readable reports why a payload is not even looked at.
+func readable(payload []byte) error {
+	if !utf8.Valid(payload) {
+		return errUTF8
+	}
+	depth, quoted := 0, false
+	for i := 0; i < len(payload); i++ {
+		switch c := payload[i]; {
+		case c == '"':
+			quoted = !quoted
+		case quoted && c == '\\':
+			i++
+		case quoted:
+		case c == '[' || c == '{':
+			depth++
+		case c == ']' || c == '}':
+			depth--
+		}
+		if depth > maxDepth {
+			return errDeep
+		}
+	}
+	return nil
+}
 
 // decode reads a payload into a type of the contract, and makes sure that it can
 // be written again.
 func decode[T any](payload []byte) (v T, err error) {
-	if !utf8.Valid(payload) {
-		return v, errUTF8
+	if err := readable(payload); err != nil {
+		return v, err
 	}
 	if err := json.Unmarshal(payload, &v); err != nil {
 		return v, err
@@ -82,8 +114,8 @@ func (o origin) into(m *measurement) {
 
 // parseStatus reads a status: a list of channels, or an object.
 func parseStatus(payload []byte) (m measurement, err error) {
-	if !utf8.Valid(payload) {
-		return m, errUTF8
+	if err := readable(payload); err != nil {
+		return m, err
 	}
 	var line bytes.Buffer
 	line.Grow(len(payload))
@@ -195,8 +227,8 @@ func parseLog(payload []byte) (wire.LogBatch, error) {
 // parseReading reads a value from outside: an object with a value, or a bare
 // number.
 func parseReading(payload []byte) (float64, error) {
-	if !utf8.Valid(payload) {
-		return 0, errUTF8
+	if err := readable(payload); err != nil {
+		return 0, err
 	}
 	text := strings.TrimSpace(string(payload))
 	if strings.HasPrefix(text, "{") {

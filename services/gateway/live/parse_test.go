@@ -3,6 +3,7 @@ package live
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,6 +42,8 @@ func TestParseStatus(t *testing.T) {
 		{`{} {}`, "", "", 0, time.Time{}},
 		{"{\"a\":\"\xff\"}", "", "", 0, time.Time{}},
 		{` `, "", "", 0, time.Time{}},
+		{`{"a":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}`, "", "", 0, time.Time{}},
+		{`{"a":"` + strings.Repeat(`[\"{`, 99) + `"}`, "same", "", 0, time.Time{}},
 		{`NaN`, "", "", 0, time.Time{}},
 	} {
 		m, err := parseStatus([]byte(tt.payload))

@@ -121,7 +121,7 @@ func filterOf(query string) (filter, error) {
 	}
 	f := make(filter, len(names))
 	for _, name := range names {
-		if err := wire.CheckName(wire.Echo(name)); err != nil || len(name) > maxName {
+		if err := wire.CheckName(name); err != nil || len(name) > maxName {
 			return nil, fmt.Errorf("device %q: use letters, digits, _ and - only", wire.Echo(name))
 		}
 		f[name] = true

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"trackerdcs/pkg/wire"
 	"trackerdcs/services/gateway/problem"
 )
 
@@ -90,10 +91,11 @@ func TestStreamOfSomeDevices(t *testing.T) {
 func TestStreamRefuses(t *testing.T) {
 	inWorld(t, func(w *world) {
 		for query, want := range map[string]string{
-			"?devices=hv":                           "devices",
-			"?device=hv&x=1":                        "x",
-			"?device=a/b":                           "a/b",
-			"?device=":                              "",
+			"?devices=hv":    "devices",
+			"?device=hv&x=1": "x",
+			"?device=a/b":    "a/b",
+			"?device=":       "",
+			"?device=" + strings.Repeat("x", 99) + "/": "device",
 			"?device=%ff":                           "device",
 			"?device=" + strings.Repeat("x", 129):   "device",
 			"?%zz":                                  "query",
@@ -259,6 +261,23 @@ func TestStreamBeginsTogether(t *testing.T) {
 				assert.Equal(t, string(d.Status), known[d.Name], "nothing missed")
 			}
 			p.close()
+		}
+	})
+}
+
+func FuzzFilter(f *testing.F) {
+	for _, s := range []string{"", "device=hv", "device=hv&device=lv", "device=%2f", "x=1", ";", "%"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		devices, err := filterOf(query)
+		if err != nil && len(err.Error()) > 500 {
+			t.Errorf("%d bytes of error", len(err.Error()))
+		}
+		for name := range devices {
+			if wire.CheckName(name) != nil || len(name) > maxName {
+				t.Errorf("%q passes", name)
+			}
 		}
 	})
 }

@@ -48,7 +48,7 @@ type Reading struct {
 	Sensor      string  `json:"sensor"`
 	Measurement string  `json:"measurement"`
 	Value       float64 `json:"value"`
-	At          int64   `json:"at"` // when it came, ms since 1970
+	At          int64   `json:"at"` // when it came, ms since 1970; 0 when it was retained, since nobody knows then
 }
 
 // Snapshot is all of it.
@@ -107,40 +107,49 @@ const (
 
 // The data of events.
 type (
+	// Tick says the time and how the bus is.
 	Tick struct {
 		Now int64 `json:"now"`
 		Bus Bus   `json:"bus"`
 	}
+	// StatusOf is a device's new status.
 	StatusOf struct {
 		Device string          `json:"device"`
 		At     int64           `json:"at"`
 		Status json.RawMessage `json:"status"`
 	}
+	// StateOf is the new state of a device or of a service.
 	StateOf struct {
 		Device  string     `json:"device,omitempty"`
 		Service string     `json:"service,omitempty"`
 		State   wire.State `json:"state"`
 	}
+	// MetaOf is a device's new description.
 	MetaOf struct {
 		Device string    `json:"device"`
 		Meta   wire.Meta `json:"meta"`
 	}
+	// LocksOf is who has tagged out what of a device.
 	LocksOf struct {
 		Device string                  `json:"device"`
 		Locks  map[string]wire.LockTag `json:"locks"`
 	}
+	// ReportOf is a device's new report of its run.
 	ReportOf struct {
 		Device string      `json:"device"`
 		Report wire.Report `json:"report"`
 	}
+	// LogOf are lines that a device's program has printed.
 	LogOf struct {
 		Device string        `json:"device"`
 		Log    wire.LogBatch `json:"log"`
 	}
+	// Removed is a device or a service that is gone. If something of it is left it is said again after that.
 	Removed struct {
 		Device  string `json:"device,omitempty"`
 		Service string `json:"service,omitempty"`
 	}
+	// Bye says why the stream ends.
 	Bye struct {
 		Reason string `json:"reason"`
 	}
