@@ -96,7 +96,7 @@ func (c *auditLogVerifyCmd) print(con console, r auditlog.Report) {
 		fmt.Fprintf(con.out, "%s behind the last entry: one that is being written, or was when the power failed\n", counted(uint64(r.Unfinished), "byte", "bytes"))
 	}
 	for _, p := range r.Problems {
-		fmt.Fprintln(con.out, con.paint(red, "BROKEN  "+oneLine(p.String())))
+		fmt.Fprintln(con.out, con.paint(red, "BROKEN  "+seen(p.String())))
 	}
 	switch {
 	case r.MoreFollows:

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf16"
 
 	"trackerdcs/pkg/auditlog"
 	"trackerdcs/pkg/wire"
@@ -43,8 +45,8 @@ func (c *auditLogListCmd) run(ctx context.Context, con console) error {
 	slices.Reverse(list)
 	if c.json() {
 		for _, e := range list {
-			if err := printJSON(con, e); err != nil {
-				return err
+			if _, err := fmt.Fprintf(con.out, "%s\n", escapeUnseen(string(wire.Encode(e)))); err != nil {
+				return fmt.Errorf("printing: %w", err)
 			}
 		}
 		return nil
@@ -55,8 +57,8 @@ func (c *auditLogListCmd) run(ctx context.Context, con console) error {
 	}
 	t := &table{heads: []string{">number", "time", "kind", "user", "role", "from", "device", "op", "channel", "value", "phase", "code", "message"}}
 	for _, e := range list {
-		t.add(entryColor(e), strconv.FormatInt(e.Seq, 10), e.Time.UTC().Format(time.RFC3339), e.Kind, entryUser(e), e.Role, entryFrom(e),
-			e.Device, e.Op, e.Channel, entryValue(e), e.Phase, e.Code, cut(oneLine(e.Message), 60))
+		t.add(entryColor(e), strconv.FormatInt(e.Seq, 10), e.Time.UTC().Format(time.RFC3339), seen(e.Kind), seen(entryUser(e)), seen(e.Role), seen(entryFrom(e)),
+			seen(e.Device), seen(e.Op), seen(e.Channel), entryValue(e), seen(e.Phase), seen(e.Code), cut(seen(e.Message), 60))
 	}
 	t.print(con, "")
 	return nil
@@ -114,5 +116,38 @@ func entryValue(e auditlog.Entry) string {
 	if e.Closest != nil {
 		s = strings.TrimSpace(s + " (closest " + strconv.FormatFloat(*e.Closest, 'g', -1, 64) + ")")
 	}
-	return cut(oneLine(s), 40)
+	return cut(seen(s), 40)
+}
+
+// unseen reports characters that show as nothing and change how the others
+// show: controls, and those that turn the direction of writing around.
+func unseen(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) }
+
+// seen is what others have sent, with a space for what cannot be seen: an entry
+// must not be able to look like another one.
+func seen(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unseen(r) {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// escapeUnseen is the same JSON, with what cannot be seen as \u….
+func escapeUnseen(text string) string {
+	if strings.IndexFunc(text, unseen) < 0 {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if !unseen(r) {
+			b.WriteRune(r)
+			continue
+		}
+		for _, half := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&b, `\u%04x`, half)
+		}
+	}
+	return b.String()
 }

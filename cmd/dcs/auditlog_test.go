@@ -139,3 +139,29 @@ number  time                  kind     user   role      from              device
 	_, err = list(auditLogListCmd{Last: -1})
 	assert.ErrorContains(t, err, "--last -1")
 }
+
+// TestAuditLogListShowsWhatIsThere: what others have sent cannot make an entry
+// look like another one.
+func TestAuditLogListShowsWhatIsThere(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "audit")
+	l, err := auditlog.Open(dir, auditlog.Options{})
+	require.NoError(t, err)
+	const nasty = "a\u202eb\u200bc\u2066d\u0085e\u009bf\u2028g\U000e0041h\x1b[2J"
+	require.NoError(t, l.Append(t.Context(), auditlog.Entry{
+		Kind: auditlog.Outcome, User: nasty, Via: nasty, Address: nasty, Device: nasty, Op: nasty, Channel: nasty, Value: nasty, Phase: nasty, Code: nasty, Message: nasty, Role: nasty,
+	}))
+	require.NoError(t, l.Close())
+	for _, asJSON := range []bool{false, true} {
+		con, out, _ := printed()
+		require.NoError(t, (&auditLogListCmd{auditLogFlags: auditLogFlags{Dir: dir, JSON: asJSON}, Last: 1}).run(t.Context(), con))
+		text := strings.ReplaceAll(out.String(), "\n", "")
+		assert.Equal(t, -1, strings.IndexFunc(text, unseen), "%q", text)
+		if asJSON {
+			var e auditlog.Entry
+			require.NoError(t, json.Unmarshal([]byte(text), &e))
+			assert.Equal(t, nasty, e.Message, "it is the same entry")
+		} else {
+			assert.Contains(t, text, "a b c d e f g h [2J")
+		}
+	}
+}
