@@ -48,6 +48,7 @@ const (
 	Silence  = "silence"  // a command of the gateway's that nobody answered in time
 	Ingest   = "ingest"   // values from outside were published
 	Download = "download" // a result was fetched
+	Proxy    = "proxy"    // a request that changes something behind the gateway: in Node-RED, in Grafana
 	Gap      = "gap"      // acks may be missing here; Message says why
 	Start    = "start"    // of the gateway
 )
@@ -64,7 +65,7 @@ type Entry struct {
 	Via      string `json:"via,omitempty"`     // session, token, bus
 	Address  string `json:"address,omitempty"` // from where
 
-	Device  string `json:"device,omitempty"` // "run" for run control
+	Device  string `json:"device,omitempty"` // "run" for run control; nodered and grafana for what is behind the gateway
 	Op      string `json:"op,omitempty"`
 	Channel string `json:"channel,omitempty"` // a number, all
 	Value   any    `json:"value,omitempty"`

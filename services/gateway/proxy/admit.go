@@ -16,6 +16,7 @@ type ask struct {
 	method  string
 	path    string // escaped, as it goes to the part
 	upgrade bool   // to a WebSocket
+	sid     string // of the socket.io session that it belongs to
 }
 
 type askKey struct{}
@@ -30,7 +31,7 @@ func (v verdict) passes() bool { return v.page.Status == 0 }
 
 // admit finds out who asks, and whether they may; it has answered when not ok.
 func (p *part) admit(w http.ResponseWriter, r *http.Request) (a ask, ok bool) {
-	a = ask{method: r.Method, path: r.URL.EscapedPath()}
+	a = ask{method: r.Method, path: r.URL.EscapedPath(), sid: r.URL.Query().Get("sid")}
 	var v verdict
 	a.who, ok = door.From(r.Context())
 	switch upgrade, sane := upgrades(r); {
@@ -46,6 +47,9 @@ func (p *part) admit(w http.ResponseWriter, r *http.Request) (a ask, ok bool) {
 		v = p.judge(a, r)
 	}
 	if !v.passes() {
+		if ok && v.page.Status < http.StatusInternalServerError {
+			p.notes.add(r.Context(), refusals, p.doer(a), a.method, a.path, v.slug)
+		}
 		p.refuse(w, r, v)
 		return a, false
 	}
@@ -172,6 +176,14 @@ func foreignOrigin() verdict {
 
 func tooMany(name string) verdict {
 	return verdict{pages.Page{Status: http.StatusServiceUnavailable, Title: "Too many pages are open", Text: name + " has as many live connections as the gateway keeps: close pages that nobody looks at."}, "too-many-sockets"}
+}
+
+func tooManyOfOne(name string) verdict {
+	return verdict{pages.Page{Status: http.StatusTooManyRequests, Title: "Too many pages are open", Text: "You have as many live connections to " + name + " as one person may have: close pages that nobody looks at."}, "too-many-sockets"}
+}
+
+func tooManyRequests(name string) verdict {
+	return verdict{pages.Page{Status: http.StatusTooManyRequests, Title: "Too many requests at once", Text: "As many requests of yours to " + name + " are under way as one person may have: wait until some have been answered.", Again: 5}, "too-many-requests"}
 }
 
 func away(name string) verdict { return verdict{pages.Away(name), "away"} }

@@ -87,11 +87,20 @@ func (p *part) modify(res *http.Response) error {
 			h.Set(name, p.public(to, res.Request.Host))
 		}
 	}
+	if res.StatusCode == http.StatusNotModified {
+		// The browser keeps what came with the page; what comes now would replace it.
+		h.Del("Content-Security-Policy")
+		h.Del("X-Frame-Options")
+		return nil
+	}
 	if h.Get("X-Frame-Options") == "" {
 		h.Set("X-Frame-Options", "SAMEORIGIN")
 	}
 	if !strings.Contains(strings.ToLower(strings.Join(h["Content-Security-Policy"], ";")), "frame-ancestors") {
 		h.Add("Content-Security-Policy", "frame-ancestors 'self'")
+	}
+	if p.page != nil && !p.page(res) {
+		h.Add("Content-Security-Policy", "sandbox")
 	}
 	return nil
 }

@@ -24,12 +24,13 @@ func TestGrafanaIsToldWhoAsks(t *testing.T) {
 		{accounts.Expert, door.BySession, "ada", "Editor"},
 		{accounts.Admin, door.BySession, "ada", "Admin"},
 		{accounts.Viewer, door.ByToken, "token:ada", "Viewer"},
+		{accounts.Viewer, door.BySession, "admin", "Viewer"}, // in Grafana the server's admin has this name
 	} {
-		g.as(c.role, c.via)
+		g.is(c.role, c.via, strings.TrimPrefix(c.user, "token:"))
 		res, _ := g.do(t, http.MethodGet, "/grafana/d/hv?orgId=1", header("Connection", "X-Webauth-User, x-webauth-role", "X-Webauth-Role", "Admin"))
 		require.Equal(t, http.StatusOK, res.StatusCode)
 		got := s.last()
-		assert.Equal(t, []string{c.user}, got.Header["X-Webauth-User"])
+		assert.Equal(t, []string{"dcs:" + c.user}, got.Header["X-Webauth-User"], "never the name of an account of Grafana's own")
 		assert.Equal(t, []string{c.user}, got.Header["X-Webauth-Name"])
 		assert.Equal(t, []string{c.want}, got.Header["X-Webauth-Role"])
 		assert.Equal(t, "/grafana/d/hv?orgId=1", got.RequestURI, "the prefix stays")

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -62,6 +63,53 @@ func dashboardRequest(method, path string, upgrade bool) bool {
 		return !slices.ContainsFunc(editorsOwn, func(own string) bool { return strings.EqualFold(own, first) })
 	}
 	return false
+}
+
+// doesInNodeRED says what is noted: all but reading, and who opens a dashboard's
+// socket, for what goes through it has no name.
+func doesInNodeRED(a ask) (class, bool) {
+	path := strings.ToLower(a.path)
+	for _, d := range dashboards {
+		if socket := d + "/socket.io"; below(path, socket) {
+			if a.sid == "" && (a.method == http.MethodGet || a.upgrade) {
+				return opened, true
+			}
+			if a.method == http.MethodPost && a.path == socket+"/" {
+				return 0, false // a message of a socket that was noted
+			}
+		}
+	}
+	if a.method == http.MethodGet || a.method == http.MethodHead {
+		return 0, false
+	}
+	first, _, _ := strings.Cut(strings.Trim(strings.TrimPrefix(path, NodeREDPrefix), "/"), "/")
+	if slices.Contains(deployed, first) || below(path, dashboards[0]+"/api") {
+		return deploys, true
+	}
+	return changes, true
+}
+
+// deployed are what the editor's interface changes flows by.
+var deployed = []string{"flows", "flow", "nodes"}
+
+// editorPages are the editor's documents: itself, and the window of its debug
+// messages. No flow can put another page there: the editor is asked first.
+var editorPages = []string{NodeREDPrefix + "/", NodeREDPrefix + "/debug/view/view.html"}
+
+// pageOfNodeRED reports whether an answer is for a page of the editor's or of a
+// dashboard's. A script is none, and what the editor starts as a worker could
+// not work in a sandbox.
+func pageOfNodeRED(res *http.Response) bool {
+	path := res.Request.URL.EscapedPath()
+	if slices.Contains(editorPages, path) || slices.ContainsFunc(dashboards[:], func(d string) bool { return below(path, d) }) {
+		return true
+	}
+	types := res.Header["Content-Type"]
+	if len(types) != 1 || strings.Contains(types[0], ",") { // of several a browser takes the last
+		return false
+	}
+	media, _, err := mime.ParseMediaType(types[0])
+	return err == nil && slices.Contains([]string{"application/javascript", "text/javascript"}, media)
 }
 
 // plain reports whether an escaped path means one thing to everybody: to the

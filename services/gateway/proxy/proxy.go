@@ -1,6 +1,16 @@
 // Package proxy puts Grafana and Node-RED behind the gateway's login. Who may
 // not see a part is kept from it here, WebSockets included; Grafana is told who
 // asks in headers that nobody outside can set.
+//
+// Both stand on the console's origin, and what a browser runs of theirs may act
+// in the name of whoever looks at it. For Grafana that is its own code. In
+// Node-RED an expert writes pages: the flow's own (http in) are answered with a
+// Content-Security-Policy that puts them into a sandbox, without scripts and
+// without this origin, but what a flow puts into a dashboard (a template's
+// script, an http in below the dashboard's address) is the dashboard's. An
+// expert can by that act as an operator or an admin who opens the dashboard:
+// give that role to those who are trusted so far. Another origin for Node-RED,
+// which means another name or port, would be needed to undo that.
 package proxy
 
 import (
@@ -15,6 +25,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"trackerdcs/pkg/auditlog"
 )
 
 // Where the parts are. Both know their prefix and nothing is rewritten.
@@ -32,12 +44,31 @@ const (
 	sockets     = 1024
 )
 
+// What one person may take of a part. A page of Grafana's asks for a hundred
+// files at once: those that are too many wait.
+const (
+	requestsEach = 32
+	socketsEach  = 50
+	queueTime    = 10 * time.Second
+	unreadTime   = 30 * time.Second
+)
+
 // Config is what a Proxy needs.
 type Config struct {
 	Grafana *url.URL      // scheme and host; nil: there is none
 	NodeRED *url.URL      // likewise
 	Answer  time.Duration // how long a part may take to begin its answer; 0: one minute
 	Sockets int           // how many WebSockets may be open for each part; 0: 1024
+
+	RequestsEach int           // how many requests of one person may be under way to each part, others wait; 0: 32
+	SocketsEach  int           // how many WebSockets to each part one person may have; 0: 50
+	Queue        time.Duration // how long a request waits for its person's others; 0: 10 s
+	Unread       time.Duration // how long a browser may read nothing of an answer; 0: 30 s
+
+	// Audit is told what changes something behind the gateway, before it does,
+	// and who was refused; nil: nobody is. It is not waited for longer than 300 ms.
+	Audit func(context.Context, auditlog.Entry) error
+
 	Log     *slog.Logger
 	Metrics prometheus.Registerer // nil: nobody counts
 }
@@ -45,6 +76,7 @@ type Config struct {
 // Proxy is both parts behind the door.
 type Proxy struct {
 	grafana, nodeRED *part
+	notes            *notes
 }
 
 // New makes a proxy. Nothing is dialled until somebody asks.
@@ -52,18 +84,30 @@ func New(cfg Config) *Proxy {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	if cfg.Answer <= 0 {
-		cfg.Answer = answerTime
-	}
-	if cfg.Sockets <= 0 {
-		cfg.Sockets = sockets
-	}
-	m := newMetrics(cfg.Metrics)
+	cfg.Answer = orElse(cfg.Answer, answerTime)
+	cfg.Sockets = orElse(cfg.Sockets, sockets)
+	cfg.RequestsEach = orElse(cfg.RequestsEach, requestsEach)
+	cfg.SocketsEach = orElse(cfg.SocketsEach, socketsEach)
+	cfg.Queue = orElse(cfg.Queue, queueTime)
+	cfg.Unread = orElse(cfg.Unread, unreadTime)
+	m, n := newMetrics(cfg.Metrics), newNotes(cfg)
 	return &Proxy{
-		grafana: newPart(cfg, m, &part{name: "Grafana", prefix: GrafanaPrefix, setting: "DCS_GRAFANA_URL", target: cfg.Grafana, may: mayGrafana, identify: identifyToGrafana}),
-		nodeRED: newPart(cfg, m, &part{name: "Node-RED", prefix: NodeREDPrefix, setting: "DCS_NODERED_URL", target: cfg.NodeRED, may: mayNodeRED}),
+		grafana: newPart(cfg, m, n, &part{name: "Grafana", prefix: GrafanaPrefix, setting: "DCS_GRAFANA_URL", target: cfg.Grafana, may: mayGrafana, does: doesInGrafana, identify: identifyToGrafana}),
+		nodeRED: newPart(cfg, m, n, &part{name: "Node-RED", prefix: NodeREDPrefix, setting: "DCS_NODERED_URL", target: cfg.NodeRED, may: mayNodeRED, does: doesInNodeRED, page: pageOfNodeRED}),
+		notes:   n,
 	}
 }
+
+func orElse[T int | time.Duration](value, other T) T {
+	if value <= 0 {
+		return other
+	}
+	return value
+}
+
+// Close puts into the audit log what was only counted so far. It comes after
+// the last request.
+func (p *Proxy) Close() { p.notes.close() }
 
 // Grafana serves /grafana and what is below it.
 func (p *Proxy) Grafana() http.Handler { return p.grafana }
@@ -79,19 +123,28 @@ type part struct {
 	target  *url.URL // nil: there is none
 
 	may      func(ask) verdict
-	identify func(http.Header, ask) // tells it who asks; nil: it is not told
+	does     func(ask) (class, bool)   // what it does, if that is noted
+	page     func(*http.Response) bool // whether an answer is for a page of the part's own; nil: each is
+	identify func(http.Header, ask)    // tells it who asks; nil: it is not told
 
 	reverse *httputil.ReverseProxy
 	cross   *http.CrossOriginProtection
 	open    chan struct{} // one element for each socket
+
+	requestsEach, socketsEach *shares
+	queue, unread             time.Duration
+
+	notes   *notes
 	away    atomic.Bool
 	log     *slog.Logger
 	metrics *metrics
 }
 
-func newPart(cfg Config, m *metrics, p *part) *part {
+func newPart(cfg Config, m *metrics, n *notes, p *part) *part {
 	p.log = cfg.Log.With("part", p.name)
-	p.metrics = m
+	p.metrics, p.notes = m, n
+	p.requestsEach, p.socketsEach = newShares(cfg.RequestsEach), newShares(cfg.SocketsEach)
+	p.queue, p.unread = cfg.Queue, cfg.Unread
 	p.cross = http.NewCrossOriginProtection()
 	p.open = make(chan struct{}, cfg.Sockets)
 	p.reverse = &httputil.ReverseProxy{
@@ -125,16 +178,46 @@ func (p *part) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := out.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin")
-	if a.upgrade {
-		select {
-		case p.open <- struct{}{}:
-			defer func() { <-p.open }()
-		default:
-			p.refuse(out, r, tooMany(p.name))
-			return
-		}
+	leave, v := p.enter(r.Context(), a)
+	if leave == nil {
+		p.refuse(out, r, v)
+		return
 	}
+	defer leave()
+	if c, noted := p.does(a); noted {
+		op := a.method
+		if c == opened {
+			op = "socket"
+		}
+		p.notes.add(r.Context(), c, p.doer(a), op, a.path, "")
+	}
+	out.bound(p.unread)
+	defer out.unbound()
 	p.reverse.ServeHTTP(out, r.WithContext(context.WithValue(r.Context(), askKey{}, a)))
+}
+
+func (p *part) doer(a ask) doer { return doer{part: p.prefix[1:], who: a.who} }
+
+// enter finds room for what somebody asks, and gives what ends it; nil when
+// there is none.
+func (p *part) enter(ctx context.Context, a ask) (leave func(), v verdict) {
+	if !a.upgrade {
+		if leave = p.requestsEach.take(ctx, a.who.Signed(), p.queue); leave == nil {
+			return nil, tooManyRequests(p.name)
+		}
+		return leave, verdict{}
+	}
+	own := p.socketsEach.take(ctx, a.who.Signed(), 0)
+	if own == nil {
+		return nil, tooManyOfOne(p.name)
+	}
+	select {
+	case p.open <- struct{}{}:
+		return func() { <-p.open; own() }, verdict{}
+	default:
+		own()
+		return nil, tooMany(p.name)
+	}
 }
 
 // rewrite makes the request that the part gets.

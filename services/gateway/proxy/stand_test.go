@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -98,7 +99,7 @@ func newGate(t *testing.T, cfg Config) *gate {
 	g := &gate{metrics: prometheus.NewRegistry(), ctx: context.Background()}
 	cfg.Metrics = g.metrics
 	p := New(cfg)
-	g.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	g.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.mu.Lock()
 		who, session := g.who, g.ctx
 		g.mu.Unlock()
@@ -116,18 +117,29 @@ func newGate(t *testing.T, cfg Config) *gate {
 		}
 		part.ServeHTTP(w, r.WithContext(ctx))
 	}))
+	g.Server.TLS = &tls.Config{NextProtos: []string{"h2", "http/1.1"}} // the client of Client asks for the latter
+	g.Server.StartTLS()
 	g.Server.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	t.Cleanup(g.Close)
 	return g
 }
 
+// http2 is a client that speaks HTTP/2.
+func (g *gate) http2() *http.Client {
+	trust := g.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	return &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: trust}}}
+}
+
 // as lets somebody in; an empty role is nobody.
-func (g *gate) as(role accounts.Role, via string) {
+func (g *gate) as(role accounts.Role, via string) { g.is(role, via, "ada") }
+
+// is lets in somebody with a name.
+func (g *gate) is(role accounts.Role, via, name string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.who = nil
 	if role != "" {
-		g.who = &door.Who{Name: "ada", Role: role, Via: via, Address: "192.0.2.1"}
+		g.who = &door.Who{Name: name, Role: role, Via: via, Address: "192.0.2.1"}
 	}
 }
 

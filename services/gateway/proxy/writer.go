@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -17,10 +18,52 @@ type writer struct {
 	sockets  prometheus.Gauge
 	status   int
 	hijacked bool
+	unread   time.Duration // how long nothing may be read; 0: that is not the writer's business
 }
 
 // Unwrap is for http.ResponseController.
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// bound cuts the answer off when the browser reads nothing for so long. Until
+// there is something to read, and between two pieces of a stream, there is no
+// end: then it is the part that takes its time.
+func (w *writer) bound(unread time.Duration) {
+	w.unread = unread
+	w.deadline(time.Time{})
+}
+
+// unbound gives what is left of the answer its time.
+func (w *writer) unbound() { w.expect() }
+
+// expect begins the time within which the browser has to read on.
+func (w *writer) expect() {
+	if w.unread > 0 {
+		w.deadline(time.Now().Add(w.unread))
+	}
+}
+
+func (w *writer) deadline(at time.Time) {
+	if !w.hijacked {
+		_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(at) // a recorder of a test has none
+	}
+}
+
+// Write writes, as long as the browser reads.
+func (w *writer) Write(b []byte) (int, error) {
+	w.expect()
+	return w.ResponseWriter.Write(b)
+}
+
+// FlushError sends what was written, as long as the browser reads; httputil does
+// it after each piece.
+func (w *writer) FlushError() error {
+	w.expect()
+	err := http.NewResponseController(w.ResponseWriter).Flush()
+	if err == nil && w.unread > 0 {
+		w.deadline(time.Time{})
+	}
+	return err
+}
 
 // WriteHeader remembers the status.
 func (w *writer) WriteHeader(status int) {
