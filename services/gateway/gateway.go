@@ -19,6 +19,7 @@ import (
 	"trackerdcs/services/gateway/cert"
 	"trackerdcs/services/gateway/door"
 	"trackerdcs/services/gateway/live"
+	"trackerdcs/services/gateway/proxy"
 	"trackerdcs/services/gateway/record"
 )
 
@@ -73,6 +74,7 @@ type gateway struct {
 	door     *door.Door
 	live     *live.Live
 	record   *record.Recorder
+	behind   *proxy.Proxy
 	cert     *cert.Source
 	history  *history.Client
 	runs     *runs.Client
@@ -135,6 +137,9 @@ func (g *gateway) close(env *service.Env) {
 	}
 	if g.door != nil {
 		errs = append(errs, g.door.Close())
+	}
+	if g.behind != nil {
+		g.behind.Close() // it has entries for the record
 	}
 	if g.record != nil {
 		errs = append(errs, g.record.Close())

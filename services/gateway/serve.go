@@ -39,7 +39,8 @@ func (g *gateway) server(env *service.Env, cfg *config) (*http.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	behind := proxy.New(proxy.Config{Grafana: grafana, NodeRED: nodeRed, Log: env.Log, Metrics: env.Metrics})
+	behind := proxy.New(proxy.Config{Grafana: grafana, NodeRED: nodeRed, Audit: g.record.Append, Log: env.Log, Metrics: env.Metrics})
+	g.behind = behind
 	page, err := consoleHandler()
 	if err != nil {
 		return nil, err
