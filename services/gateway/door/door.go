@@ -11,9 +11,12 @@ import (
 
 	"github.com/alexedwards/scs/v2"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"trackerdcs/pkg/accounts"
 	"trackerdcs/pkg/auditlog"
+	"trackerdcs/pkg/disk"
+	"trackerdcs/services/gateway/ration"
 )
 
 // ErrSessionEnded is the cause with which a request's context ends when its
@@ -22,11 +25,17 @@ import (
 var ErrSessionEnded = errors.New("the session has ended")
 
 // How often the door looks whether the sessions of requests under way still
-// stand, and how often it writes to disk when sessions were last used.
+// stand, whether the users' file was changed, and how often it writes to disk
+// when sessions were last used.
 const (
-	lookEvery = 500 * time.Millisecond
-	keepEvery = 10 * time.Second
+	lookEvery    = 500 * time.Millisecond
+	compareEvery = time.Second
+	keepEvery    = 10 * time.Second
 )
+
+// maxSessions is how many sessions one user has at a time. At one more login
+// the oldest ends.
+const maxSessions = 20
 
 // Config is what a door needs. Metrics may be nil.
 type Config struct {
@@ -49,6 +58,14 @@ type Door struct {
 	foreign  *http.CrossOriginProtection
 	limits   *limits
 	logins   *prometheus.CounterVec
+	denials  *ration.Ration[denier]
+	auditing chan struct{} // a token for each entry that is being written
+	complain rate.Sometimes
+	free     func(dir string) (int64, error) // disk.Free
+
+	changing sync.RWMutex // held for reading by whoever changes an account and notes it
+	knownMu  sync.Mutex
+	known    *accounts.Known // what is noted; nil for nothing ever
 
 	mu     sync.Mutex
 	visits map[*visit]struct{} // requests under way
@@ -74,9 +91,13 @@ func New(cfg Config) (*Door, error) {
 			Lifetime: cfg.Absolute, Store: s, Codec: codec{},
 			Cookie: scs.SessionCookie{Name: CookieName, Path: "/", HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode},
 		},
-		logins: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dcs_gateway_logins_total", Help: "Attempts to log in."}, []string{"result"}),
-		visits: map[*visit]struct{}{},
+		logins:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dcs_gateway_logins_total", Help: "Attempts to log in."}, []string{"result"}),
+		visits:   map[*visit]struct{}{},
+		auditing: make(chan struct{}, mostAuditing),
+		complain: rate.Sometimes{First: 10, Interval: 10 * time.Second},
+		free:     disk.Free, known: knownFrom(s.known),
 	}
+	d.denials = d.newDenials()
 	if cfg.Metrics != nil {
 		if err := d.register(cfg.Metrics); err != nil {
 			_ = s.close()
@@ -110,33 +131,50 @@ func (d *Door) register(r prometheus.Registerer) error {
 	)
 }
 
-// Close writes down when sessions were last used, and closes their file.
+// Close writes down when sessions were last used, and closes their file. The
+// audit log must still be open.
 func (d *Door) Close() error {
+	d.denials.Close()
+	d.awaitAudits()
 	if err := d.store.close(); err != nil {
 		return fmt.Errorf("closing the sessions: %w", err)
 	}
 	return nil
 }
 
-// Run ends requests whose sessions have ended, within a second, and forgets
-// ended sessions, until ctx ends.
+// Run ends requests whose sessions have ended, within a second, forgets ended
+// sessions, and notes what is changed in the users' file, until ctx ends.
 func (d *Door) Run(ctx context.Context) error {
-	look, keep := time.NewTicker(lookEvery), time.NewTicker(keepEvery)
+	var keeping sync.WaitGroup
+	keeping.Go(func() { d.keep(ctx) }) // what waits for the disk keeps nobody's stream open
+	defer keeping.Wait()
+	look := time.NewTicker(lookEvery)
 	defer look.Stop()
-	defer keep.Stop()
 	bad := false
 	for {
 		select {
 		case <-look.C:
 			d.look()
 			bad = d.sayBad(bad)
-		case <-keep.C:
-			if err := d.store.flush(); err != nil {
-				d.cfg.Log.Error("writing when sessions were used", "error", err)
-			}
-			d.sweep(ctx)
 		case <-ctx.Done():
 			return nil
+		}
+	}
+}
+
+func (d *Door) keep(ctx context.Context) {
+	compare, keep := time.NewTicker(compareEvery), time.NewTicker(keepEvery)
+	defer compare.Stop()
+	defer keep.Stop()
+	for {
+		select {
+		case <-compare.C:
+			d.compare(ctx)
+		case <-keep.C:
+			d.store.write("it is tried again")
+			d.sweep(ctx)
+		case <-ctx.Done():
+			return
 		}
 	}
 }
@@ -156,25 +194,15 @@ func (d *Door) sayBad(was bool) bool {
 // sweep forgets the sessions that have ended by themselves, or because their
 // user was changed.
 func (d *Door) sweep(ctx context.Context) {
-	ended, err := d.store.sweep(time.Now(), func(name, generation string) bool {
+	d.left(ctx, d.store.sweep(time.Now(), func(name, generation string) bool {
 		u, ok := d.cfg.Accounts.User(name)
 		return ok && u.Generation == generation
-	})
-	if err != nil {
-		d.cfg.Log.Error("forgetting sessions that have ended", "error", err)
-	}
-	for _, e := range ended {
-		d.audit(ctx, auditlog.Entry{Kind: auditlog.Logout, User: e.name, Verified: true, Via: BySession, Message: e.why})
-	}
+	}))
 }
 
-// audit writes an entry. A log that cannot be written keeps nobody out: a full
-// disk must not stand between an operator and the switch.
-func (d *Door) audit(ctx context.Context, e auditlog.Entry) {
-	if d.cfg.Audit == nil {
-		return
-	}
-	if err := d.cfg.Audit(context.WithoutCancel(ctx), e); err != nil { // who hangs up is written down all the same
-		d.cfg.Log.Error("not in the audit log", "kind", e.Kind, "user", e.User, "address", e.Address, "message", e.Message, "error", err)
+// left notes sessions that have ended without a logout.
+func (d *Door) left(ctx context.Context, ended []endedSession) {
+	for _, e := range ended {
+		d.audit(ctx, auditlog.Entry{Kind: auditlog.Logout, User: e.name, Verified: true, Via: BySession, Message: e.why})
 	}
 }

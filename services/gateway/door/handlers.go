@@ -44,21 +44,27 @@ func (d *Door) Login() http.Handler {
 			return
 		}
 		address := addressOf(r)
-		denied := auditlog.Entry{Kind: auditlog.Denied, User: cut(body["user"], maxName), Via: BySession, Address: address}
+		denied := auditlog.Entry{User: cut(body["user"], maxName), Via: BySession, Address: address}
 		u, ok := d.check(w, r, denied, body["user"], body["password"], func(w http.ResponseWriter) {
 			unauthorized(w, "wrong-login", "The name or the password is wrong.")
 		})
 		if !ok {
 			return
 		}
-		end, err := d.begin(w, r, u)
+		key, end, err := d.begin(w, r, u)
 		if err != nil {
 			d.failed(w, "beginning a session", err)
 			return
 		}
 		d.logins.WithLabelValues(resultIn).Inc()
 		who := Who{Name: u.Name, Role: u.Role, Via: BySession, Address: address}
+		if v, ok := visitOf(r.Context()); ok && v.key != "" { // the session that this browser had has ended
+			d.audit(r.Context(), auditlog.Entry{
+				Kind: auditlog.Logout, User: v.who.Signed(), Role: string(v.who.Role), Verified: true, Via: BySession, Address: address, Message: "a login as " + u.Name + " in the same browser",
+			})
+		}
 		d.audit(r.Context(), auditlog.Entry{Kind: auditlog.Login, User: u.Name, Role: string(u.Role), Verified: true, Via: BySession, Address: address})
+		d.left(r.Context(), d.store.most(u.Name, key, maxSessions))
 		d.writeMe(w, who, end)
 	})
 }
@@ -71,7 +77,7 @@ func (d *Door) check(w http.ResponseWriter, r *http.Request, denied auditlog.Ent
 		d.logins.WithLabelValues(resultLimited).Inc()
 		if first { // the log is no place for all that a machine can try
 			denied.Message = "too many attempts; more are not written down until there is room again"
-			d.audit(r.Context(), denied)
+			d.deny(r.Context(), denied)
 		}
 		later(w, wait, "There were too many attempts with this name or from this address.")
 		return u, false
@@ -83,7 +89,7 @@ func (d *Door) check(w http.ResponseWriter, r *http.Request, denied auditlog.Ent
 	case errors.Is(err, accounts.ErrWrong):
 		d.logins.WithLabelValues(resultWrong).Inc()
 		denied.Message = err.Error()
-		d.audit(r.Context(), denied)
+		d.deny(r.Context(), denied)
 		wrong(w)
 		return u, false
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
@@ -99,22 +105,22 @@ func (d *Door) check(w http.ResponseWriter, r *http.Request, denied auditlog.Ent
 }
 
 // begin begins a session with a new id; the one that the browser had is gone.
-func (d *Door) begin(w http.ResponseWriter, r *http.Request, u accounts.User) (end time.Time, err error) {
+func (d *Door) begin(w http.ResponseWriter, r *http.Request, u accounts.User) (key string, end time.Time, err error) {
 	ctx, err := d.sessions.Load(r.Context(), "") // what Identify has loaded, if it has
 	if err != nil {
-		return end, err
+		return "", end, err
 	}
 	if err := errors.Join(d.sessions.Clear(ctx), d.sessions.RenewToken(ctx)); err != nil {
-		return end, err
+		return "", end, err
 	}
 	d.sessions.Put(ctx, keyName, u.Name)
 	d.sessions.Put(ctx, keyGeneration, u.Generation)
 	id, end, err := d.sessions.Commit(ctx)
 	if err != nil {
-		return end, err
+		return "", end, err
 	}
 	d.sessions.WriteSessionCookie(ctx, w, id, end)
-	return end, nil
+	return keyOf(id), end, nil
 }
 
 // Logout ends a session, its streams and its sockets.
@@ -205,7 +211,7 @@ func (d *Door) Password() http.Handler {
 			bad(w, "weak-password", errors.New("the new password is the old one: choose another"))
 			return
 		}
-		entry := auditlog.Entry{Kind: auditlog.Denied, User: who.Signed(), Role: string(who.Role), Verified: true, Via: who.Via, Address: who.Address, Op: "password"}
+		entry := auditlog.Entry{User: who.Signed(), Role: string(who.Role), Verified: true, Via: who.Via, Address: who.Address, Op: "password"}
 		_, ok = d.check(w, r, entry, who.Name, body["old"], func(w http.ResponseWriter) {
 			problem.Write(w, problem.Problem{Status: http.StatusForbidden, Slug: "wrong-password", Detail: "The old password is wrong."})
 		})
@@ -219,7 +225,11 @@ func (d *Door) changePassword(w http.ResponseWriter, r *http.Request, who Who, p
 	ctx := context.WithoutCancel(r.Context()) // the session of this request ends on the way
 	limited, cancel := context.WithTimeout(ctx, turnTime)
 	defer cancel()
-	u, err := d.cfg.Accounts.SetPassword(limited, who.Name, password)
+	u, err := d.setPassword(limited, who.Name, password)
+	if errors.Is(err, context.DeadlineExceeded) {
+		later(w, turnTime, "Too many passwords are being checked or changed.")
+		return
+	}
 	if err != nil {
 		d.failed(w, "changing a password", err)
 		return
@@ -227,7 +237,7 @@ func (d *Door) changePassword(w http.ResponseWriter, r *http.Request, who Who, p
 	d.audit(ctx, auditlog.Entry{
 		Kind: auditlog.Account, User: who.Signed(), Role: string(who.Role), Verified: true, Via: who.Via, Address: who.Address, Message: "password changed",
 	})
-	if _, err := d.begin(w, r.WithContext(ctx), u); err != nil { // it is changed all the same
+	if _, _, err := d.begin(w, r.WithContext(ctx), u); err != nil { // it is changed all the same
 		d.cfg.Log.Error("beginning a session after a password was changed", "user", who.Name, "error", err)
 	}
 	d.look()

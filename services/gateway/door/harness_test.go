@@ -33,6 +33,7 @@ type house struct {
 	handler http.Handler
 
 	mu      sync.Mutex
+	hang    chan struct{} // what the audit log waits for, when there is one
 	entries []auditlog.Entry
 	failing error // what the audit log says
 }
@@ -58,6 +59,12 @@ func (h *house) open(t *testing.T) {
 	h.Door, err = New(Config{
 		Accounts: h.store, Dir: h.dir, Idle: 6 * time.Minute, Absolute: time.Hour, Metrics: h.metrics,
 		Audit: func(ctx context.Context, e auditlog.Entry) error {
+			h.mu.Lock()
+			hang := h.hang
+			h.mu.Unlock()
+			if hang != nil {
+				<-hang
+			}
 			h.mu.Lock()
 			defer h.mu.Unlock()
 			h.entries = append(h.entries, e)
@@ -92,7 +99,7 @@ func (h *house) open(t *testing.T) {
 func (s *store) unwritten() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.used)
+	return len(s.used) + len(s.changed)
 }
 
 // audited takes the entries since the last time.

@@ -81,20 +81,34 @@ func (d *Door) byToken(w http.ResponseWriter, r *http.Request) (v *visit, ok boo
 	headers := r.Header.Values("Authorization")
 	scheme, secret, _ := strings.Cut(headers[0], " ")
 	if len(headers) != 1 || !strings.EqualFold(scheme, "Bearer") {
-		unauthorized(w, "bad-token", "Send a token as `Authorization: Bearer …`, or log in and send the session's cookie alone.")
+		d.badToken(w, r, "", "a request with an Authorization that is no token", "Send a token as `Authorization: Bearer …`, or log in and send the session's cookie alone.")
 		return nil, false
 	}
 	secret = strings.TrimSpace(secret)
 	t, err := d.cfg.Accounts.Token(secret)
 	switch {
 	case errors.Is(err, accounts.ErrTokenEnded):
-		unauthorized(w, "bad-token", "The token "+t.Name+" has ended: make a new one with dcs token add.")
+		d.badToken(w, r, t.Name, "the token has ended", "The token "+t.Name+" has ended: make a new one with dcs token add.")
 		return nil, false
 	case err != nil:
-		unauthorized(w, "bad-token", "The token is not known: dcs token list shows those that there are.")
+		d.badToken(w, r, "", "a token that is not known", "The token is not known: dcs token list shows those that there are.")
 		return nil, false
 	}
 	return &visit{who: Who{Name: t.Name, Role: t.Role, Via: ByToken, Address: addressOf(r)}, secret: secret, end: t.End}, true
+}
+
+// badToken refuses a token, and notes that. Name is that of one that has ended.
+func (d *Door) badToken(w http.ResponseWriter, r *http.Request, name, why, detail string) {
+	e := auditlog.Entry{Via: ByToken, Address: addressOf(r), Message: why}
+	if name != "" {
+		e.User, e.Verified = Who{Name: name, Via: ByToken}.Signed(), true
+	}
+	d.deny(r.Context(), e)
+	if wait := d.limits.takeToken(e.Address); wait > 0 {
+		later(w, wait, "There were too many attempts with wrong tokens from this address. "+detail)
+		return
+	}
+	unauthorized(w, "bad-token", detail)
 }
 
 // bySession finds the session of a request, nil when there is none; it has
@@ -135,7 +149,10 @@ func (d *Door) own(w http.ResponseWriter, r *http.Request) bool {
 	if err == nil {
 		return true
 	}
-	d.cfg.Log.Warn("refused what another site asks for", "method", r.Method, "path", r.URL.Path, "origin", r.Header.Get("Origin"), "address", addressOf(r))
+	d.complain.Do(func() { // anybody can cause it
+		d.cfg.Log.Warn("refused what another site asks for; of many, only some are said",
+			"method", cut(r.Method, 16), "path", cut(r.URL.Path, 128), "origin", cut(r.Header.Get("Origin"), 128), "address", addressOf(r))
+	})
 	problem.Write(w, problem.Problem{
 		Status: http.StatusForbidden, Slug: "cross-origin",
 		Detail: "Another web site has made the browser ask for this. Open the console at the gateway's own address.",
@@ -155,8 +172,8 @@ func sameOrigin(r *http.Request) bool {
 }
 
 // Require lets those on who may do what role may. Others are told to log in
-// (401), or that they may not (403); the latter is audited unless nothing would
-// have been changed.
+// (401), or that they may not (403); the latter is audited, up to a limit, unless
+// nothing would have been changed.
 func (d *Door) Require(role accounts.Role, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, ok := From(r.Context())
@@ -166,9 +183,9 @@ func (d *Door) Require(role accounts.Role, next http.Handler) http.Handler {
 		}
 		if !who.Role.May(role) {
 			if !safe(r.Method) {
-				d.audit(r.Context(), auditlog.Entry{
-					Kind: auditlog.Denied, User: who.Signed(), Role: string(who.Role), Verified: true, Via: who.Via, Address: who.Address,
-					Message: cut(r.Method+" "+r.URL.Path, 256) + " needs the role " + string(role),
+				d.deny(r.Context(), auditlog.Entry{
+					User: who.Signed(), Role: string(who.Role), Verified: true, Via: who.Via, Address: who.Address,
+					Message: cut(r.Method+" "+r.URL.Path, 128) + " needs the role " + string(role),
 				})
 			}
 			problem.Write(w, problem.Problem{

@@ -30,6 +30,7 @@ func TestTokens(t *testing.T) {
 
 	for _, header := range []string{"", "Bearer", "Bearer ", "Bearer " + secret + "x", "Bearer dcs_", secret, "Basic YWxpY2U6eA==", "Token " + secret} {
 		for _, cookie := range []string{"", id} { // nobody is let in instead
+			h.limits = newLimits()
 			w := h.ask(request{path: "/open", cookie: cookie, headers: map[string]string{"Authorization": header}})
 			assert.Equal(t, 401, w.Code, header)
 			assert.Equal(t, "urn:trackerdcs:problem:bad-token", problemOf(t, w).Type)
@@ -44,8 +45,11 @@ func TestTokens(t *testing.T) {
 	assert.Equal(t, 401, w.Code, "two of them")
 
 	require.NoError(t, h.store.RemoveToken(t.Context(), "script"))
+	h.limits = newLimits()
 	assert.Equal(t, 401, h.ask(request{path: "/open", token: secret}).Code)
-	assert.Empty(t, h.audited())
+	for _, e := range h.audited() {
+		assert.Equal(t, auditlog.Denied, e.Kind)
+	}
 }
 
 func TestRequire(t *testing.T) {
@@ -54,6 +58,7 @@ func TestRequire(t *testing.T) {
 		for _, needed := range accounts.Roles {
 			for _, method := range []string{"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "CONNECT"} {
 				h.audited()
+				h.denials = h.newDenials()
 				reached := false
 				handler := h.Require(needed, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
 				r := httptest.NewRequest(method, "/api/v1/off", nil)

@@ -26,13 +26,17 @@ const (
 // own, so that strangers who use up theirs do not lock out the person who works
 // there. A person at a new address gets in between their attempts, one each ten
 // seconds, or from the usual address. Nobody is locked out for longer than that.
-type limits struct{ addresses, accounts, usual *buckets }
+//
+// Tokens that are wrong have attempts of their own: a script whose token has
+// ended keeps nobody from logging in, nor a token that is right.
+type limits struct{ addresses, accounts, usual, tokens *buckets }
 
 func newLimits() *limits {
 	return &limits{
 		addresses: newBuckets(addressBurst, addressEvery),
 		accounts:  newBuckets(accountBurst, accountEvery),
 		usual:     newBuckets(accountBurst, accountEvery),
+		tokens:    newBuckets(addressBurst, addressEvery),
 	}
 }
 
@@ -41,13 +45,19 @@ func newLimits() *limits {
 func (l *limits) take(address, name string) (wait time.Duration, first bool) {
 	now := time.Now()
 	address, name = network(address), strings.ToLower(name)
+	if pair := name + " " + address; l.usual.has(pair) { // first: others behind the same address use up the address's
+		return l.usual.take(pair, now)
+	}
 	if wait, first = l.addresses.take(address, now); wait > 0 {
 		return wait, first
 	}
-	if pair := name + " " + address; l.usual.has(pair) {
-		return l.usual.take(pair, now)
-	}
 	return l.accounts.take(name, now)
+}
+
+// takeToken takes one of an address's attempts with tokens that are wrong.
+func (l *limits) takeToken(address string) (wait time.Duration) {
+	wait, _ = l.tokens.take(network(address), time.Now())
+	return wait
 }
 
 // worked remembers that an account logs in from an address.

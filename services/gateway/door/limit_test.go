@@ -69,6 +69,21 @@ func TestStrangersLockNobodyOut(t *testing.T) {
 	})
 }
 
+// TestOthersAtTheAddress use up the address's attempts, not those of who has
+// logged in there.
+func TestOthersAtTheAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimits()
+		l.worked("192.0.2.1", "alice")
+		for i := range 50 {
+			tries(l, "192.0.2.1", fmt.Sprint("user", i), 100)
+		}
+		assert.Zero(t, tries(l, "192.0.2.1", "bob", 100))
+		assert.Equal(t, accountBurst, tries(l, "192.0.2.1", "alice", 100))
+		assert.Zero(t, tries(l, "192.0.2.1", "alice", 100), "where there is a limit too")
+	})
+}
+
 func TestBucketsAreBounded(t *testing.T) {
 	b := newBuckets(1, time.Hour)
 	now := time.Now()

@@ -3,7 +3,6 @@ package door
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,31 +18,60 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// storeWait is how long another gateway may hold the file.
-const storeWait = 5 * time.Second
+const (
+	storeWait = 5 * time.Second        // how long another gateway may hold the file
+	writeWait = 500 * time.Millisecond // how long a login waits for the disk
+)
 
-var bucketName = []byte("sessions")
+// What is in the file.
+var (
+	bucketName = []byte("sessions")
+	bucketMore = []byte("more")
+	moreKnown  = []byte("accounts") // who was known last, in bucketMore
+)
 
-// store keeps sessions on disk, for scs. A record is found by the SHA-256 of the
-// session's id: whoever reads the file cannot log in with it. Reading is a look
-// into memory; when a session was last used is written now and then only.
+// errSlow says that the disk takes its time. It goes on meanwhile.
+var errSlow = errors.New("the disk is slow")
+
+// store keeps sessions, for scs. All are in memory and on disk. A change is on
+// the disk when it is confirmed, unless the disk is full or hangs: then it counts
+// all the same, is written when the disk can again, and is lost when the gateway
+// is stopped before. A session is found by the SHA-256 of its id: whoever reads
+// the file cannot log in with it. When a session was last used is written now
+// and then only.
 type store struct {
 	db   *bbolt.DB
 	idle time.Duration
+	log  *slog.Logger
 
-	mu   sync.Mutex
-	used map[string]time.Time // by key; later than on disk
+	mu       sync.Mutex
+	sessions map[string]session  // by key
+	changed  map[string]struct{} // not on the disk as they are here, or gone here and not there
+	used     map[string]struct{} // only their last use is not on the disk
+	known    []byte              // accounts.Known as JSON
+	newKnown bool                // not on the disk yet
+	writing  *writing            // under way
 }
 
-// header is in front of each record: its end and its last use, ns since 1970.
-const header = 16
+// session is one of them. Its values are never changed in place.
+type session struct {
+	end, used time.Time
+	values    []byte // of codec
+}
+
+// writing is one attempt to bring all changes to the disk.
+type writing struct {
+	done chan struct{} // closed at its end
+	err  error         // then
+}
 
 func openStore(dir string, idle time.Duration, log *slog.Logger) (*store, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("making the folder of the sessions: %w", err)
 	}
 	path := filepath.Join(dir, "sessions.db")
-	db, err := openDB(path)
+	s := &store{idle: idle, log: log, sessions: map[string]session{}, changed: map[string]struct{}{}, used: map[string]struct{}{}}
+	err := s.open(path)
 	var file *fs.PathError
 	if err != nil && !errors.Is(err, bolterrors.ErrTimeout) && !errors.As(err, &file) {
 		// Sessions are not worth that nobody can log in.
@@ -50,31 +79,83 @@ func openStore(dir string, idle time.Duration, log *slog.Logger) (*store, error)
 		if err := os.Rename(path, path+".bad"); err != nil {
 			return nil, fmt.Errorf("putting bad sessions aside: %w", err)
 		}
-		db, err = openDB(path)
+		err = s.open(path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the sessions in %s: %w", path, err)
 	}
-	return &store{db: db, idle: idle, used: map[string]time.Time{}}, nil
+	return s, nil
 }
 
-func openDB(path string) (*bbolt.DB, error) {
+// open opens the file and reads all of it.
+func (s *store) open(path string) error {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: storeWait})
 	if err != nil {
-		return nil, err
-	}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		_, err := tx.CreateBucketIfNotExists(bucketName)
 		return err
-	})
-	if err != nil {
-		_ = db.Close()
-		return nil, err
 	}
-	return db, nil
+	if err := s.load(db); err != nil {
+		_ = db.Close()
+		return err
+	}
+	s.db = db
+	return nil
 }
 
-func (s *store) close() error { return errors.Join(s.flush(), s.db.Close()) }
+// load reads all sessions. It writes nothing: the gateway can be started when
+// the disk is full.
+func (s *store) load(db *bbolt.DB) (err error) {
+	defer func() {
+		if p := recover(); p != nil { // bbolt's word for a page that makes no sense
+			err = fmt.Errorf("reading the sessions: %v", p)
+		}
+	}()
+	return db.View(func(tx *bbolt.Tx) error {
+		if b := tx.Bucket(bucketMore); b != nil {
+			s.known = slices.Clone(b.Get(moreKnown))
+		}
+		b := tx.Bucket(bucketName)
+		if b == nil {
+			return nil
+		}
+		return b.ForEach(func(key, record []byte) error {
+			if v, ok := decodeRecord(record); ok {
+				s.sessions[string(key)] = v
+			} else {
+				s.changed[string(key)] = struct{}{} // it goes
+			}
+			return nil
+		})
+	})
+}
+
+// header is in front of each record: its end and its last use, ns since 1970.
+const header = 16
+
+func (v session) record() []byte {
+	record := binary.BigEndian.AppendUint64(nil, uint64(v.end.UnixNano()))
+	record = binary.BigEndian.AppendUint64(record, uint64(v.used.UnixNano()))
+	return append(record, v.values...)
+}
+
+func decodeRecord(record []byte) (v session, ok bool) {
+	if len(record) < header {
+		return v, false
+	}
+	v.end = time.Unix(0, int64(binary.BigEndian.Uint64(record)))
+	v.used = time.Unix(0, int64(binary.BigEndian.Uint64(record[8:])))
+	v.values = slices.Clone(record[header:]) // the memory is bbolt's
+	return v, true
+}
+
+// close brings all to the disk. A file that is still being written to is left
+// open: closing it would wait for the disk.
+func (s *store) close() error {
+	err := s.flush()
+	if errors.Is(err, errSlow) {
+		return err
+	}
+	return errors.Join(err, s.db.Close())
+}
 
 // keyOf is under what the session with an id is kept.
 func keyOf(id string) string {
@@ -84,58 +165,69 @@ func keyOf(id string) string {
 
 // Find finds a session that has not ended; part of scs.Store.
 func (s *store) Find(id string) (b []byte, found bool, err error) {
-	key := keyOf(id)
-	err = s.db.View(func(tx *bbolt.Tx) error {
-		record := tx.Bucket(bucketName).Get([]byte(key))
-		if found = s.ended(key, record, time.Now()) == ""; found {
-			b = append([]byte(nil), record[header:]...) // the memory is bbolt's
-		}
-		return nil
-	})
-	return b, found, err
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, ok := s.sessions[keyOf(id)]
+	if !ok || s.ended(v, time.Now()) != "" {
+		return nil, false, nil
+	}
+	return v.values, true, nil
 }
 
-// Commit keeps a session, which is used now; part of scs.Store.
+// Commit keeps a session, which is used now; part of scs.Store. It never fails:
+// a full disk must not stand between an operator and the switch.
 func (s *store) Commit(id string, b []byte, end time.Time) error {
-	record := binary.BigEndian.AppendUint64(nil, uint64(end.UnixNano()))
-	record = binary.BigEndian.AppendUint64(record, uint64(time.Now().UnixNano()))
-	record = append(record, b...)
-	return s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketName).Put([]byte(keyOf(id)), record) })
-}
-
-// Delete forgets a session; part of scs.Store.
-func (s *store) Delete(id string) error {
 	key := keyOf(id)
 	s.mu.Lock()
-	delete(s.used, key)
+	s.sessions[key] = session{end: end, used: time.Now(), values: slices.Clone(b)}
+	s.changed[key] = struct{}{}
 	s.mu.Unlock()
-	return s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketName).Delete([]byte(key)) })
+	s.write("a new session is lost when the gateway is stopped before the disk can be written")
+	return nil
+}
+
+// Delete forgets a session; part of scs.Store. It never fails either.
+func (s *store) Delete(id string) error {
+	if s.forget(keyOf(id)) {
+		s.write("a session that has ended comes back when the gateway is stopped before the disk can be written")
+	}
+	return nil
+}
+
+// forget forgets a session, but for the disk.
+func (s *store) forget(key string) (was bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, was = s.sessions[key]; was {
+		delete(s.sessions, key)
+		delete(s.used, key)
+		s.changed[key] = struct{}{}
+	}
+	return was
+}
+
+// setKnown keeps who is known.
+func (s *store) setKnown(b []byte) {
+	s.mu.Lock()
+	s.known, s.newKnown = b, true
+	s.mu.Unlock()
+	s.write("what was changed in the users' file is noted again when the gateway is stopped before the disk can be written")
 }
 
 // Why a session has ended.
 const (
-	whyNone    = "the session is not known"
 	whyIdle    = "the session was not used for too long"
 	whyEnd     = "the session has reached its end"
 	whyChanged = "the user's role or password was changed, or the user removed"
+	whyMany    = "the user has logged in too many times elsewhere"
 )
 
-// ended says why a session's record does not count, or nothing.
-func (s *store) ended(key string, record []byte, now time.Time) string {
-	if len(record) < header {
-		return whyNone
-	}
-	end := time.Unix(0, int64(binary.BigEndian.Uint64(record)))
-	used := time.Unix(0, int64(binary.BigEndian.Uint64(record[8:])))
-	s.mu.Lock()
-	if later, ok := s.used[key]; ok && later.After(used) {
-		used = later
-	}
-	s.mu.Unlock()
+// ended says why a session does not count, or nothing.
+func (s *store) ended(v session, now time.Time) string {
 	switch {
-	case !now.Before(end):
+	case !now.Before(v.end):
 		return whyEnd
-	case now.Sub(used) >= s.idle:
+	case now.Sub(v.used) >= s.idle:
 		return whyIdle
 	}
 	return ""
@@ -143,134 +235,113 @@ func (s *store) ended(key string, record []byte, now time.Time) string {
 
 // stands reports whether the session has not ended.
 func (s *store) stands(key string, now time.Time) bool {
-	var ok bool
-	err := s.db.View(func(tx *bbolt.Tx) error {
-		ok = s.ended(key, tx.Bucket(bucketName).Get([]byte(key)), now) == ""
-		return nil
-	})
-	return err == nil && ok
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, ok := s.sessions[key]
+	return ok && s.ended(v, now) == ""
 }
 
 // touch says that a session that stands is used.
 func (s *store) touch(key string, now time.Time) {
 	s.mu.Lock()
-	s.used[key] = now
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	if v, ok := s.sessions[key]; ok { // one that is gone stays gone
+		v.used = now
+		s.sessions[key] = v
+		s.used[key] = struct{}{}
+	}
 }
 
-// flush writes down when sessions were last used.
-func (s *store) flush() error {
-	s.mu.Lock()
-	used := maps.Clone(s.used)
-	s.mu.Unlock()
-	if len(used) == 0 {
-		return nil
+// write brings changes to the disk, and says what it means when that is not done.
+func (s *store) write(otherwise string) {
+	if err := s.flush(); err != nil {
+		s.log.Error("the sessions cannot be written: "+otherwise, "error", err)
 	}
-	err := s.db.Update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(bucketName)
-		for key, at := range used {
-			if old := b.Get([]byte(key)); len(old) >= header { // one that is gone stays gone
-				record := append([]byte(nil), old...)
-				binary.BigEndian.PutUint64(record[8:], uint64(at.UnixNano()))
-				if err := b.Put([]byte(key), record); err != nil {
-					return err
-				}
+}
+
+// flush brings all changes to the disk that there are now. It waits no longer
+// than writeWait; what takes longer goes on.
+func (s *store) flush() error {
+	timer := time.NewTimer(writeWait)
+	defer timer.Stop()
+	for {
+		s.mu.Lock()
+		w := s.writing
+		under := w != nil // and may have begun before our change
+		if !under {
+			if len(s.changed) == 0 && len(s.used) == 0 && !s.newKnown {
+				s.mu.Unlock()
+				return nil
+			}
+			w = s.begin()
+		}
+		s.mu.Unlock()
+		select {
+		case <-w.done:
+			if !under {
+				return w.err
+			}
+		case <-timer.C:
+			return errSlow
+		}
+	}
+}
+
+// begin begins to write; the lock is the caller's. The goroutine ends with the
+// system's write, and there is one at most.
+func (s *store) begin() *writing {
+	w := &writing{done: make(chan struct{})}
+	s.writing = w
+	put, known, isNew := map[string][]byte{}, s.known, s.newKnown
+	changed, used := s.changed, s.used
+	for _, keys := range []map[string]struct{}{changed, used} {
+		for key := range keys {
+			if v, ok := s.sessions[key]; ok {
+				put[key] = v.record()
+			} else {
+				put[key] = nil // it goes
 			}
 		}
-		return nil
-	})
-	if err != nil {
-		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	maps.DeleteFunc(s.used, func(key string, at time.Time) bool { return at.Equal(used[key]) })
-	return nil
+	s.changed, s.used, s.newKnown = map[string]struct{}{}, map[string]struct{}{}, false
+	go func() {
+		err := s.put(put, known, isNew)
+		s.mu.Lock()
+		if err != nil { // to be tried again, with what came meanwhile
+			maps.Copy(s.changed, changed)
+			maps.Copy(s.used, used)
+			s.newKnown = s.newKnown || isNew
+		}
+		s.writing, w.err = nil, err
+		s.mu.Unlock()
+		close(w.done)
+	}()
+	return w
 }
 
-// endedSession is one that was forgotten.
-type endedSession struct{ name, why string }
-
-// sweep forgets the sessions that have ended and those whose user is not valid
-// any more.
-func (s *store) sweep(now time.Time, valid func(name, generation string) bool) (ended []endedSession, err error) {
-	var keys [][]byte
-	err = s.db.View(func(tx *bbolt.Tx) error {
-		return tx.Bucket(bucketName).ForEach(func(key, record []byte) error {
-			why := s.ended(string(key), record, now)
-			var v map[string]any
-			if len(record) >= header {
-				_, v, _ = codec{}.Decode(record[header:]) // what cannot be read is nobody's
+// put writes records, and removes those that are nil.
+func (s *store) put(records map[string][]byte, known []byte, isNew bool) error {
+	return s.db.Update(func(tx *bbolt.Tx) error {
+		b, err := tx.CreateBucketIfNotExists(bucketName)
+		if err != nil {
+			return err
+		}
+		for key, record := range records {
+			if record == nil {
+				err = b.Delete([]byte(key))
+			} else {
+				err = b.Put([]byte(key), record)
 			}
-			name, _ := v[keyName].(string)
-			generation, _ := v[keyGeneration].(string)
-			if why == "" && !valid(name, generation) {
-				why = whyChanged
-			}
-			if why != "" {
-				keys = append(keys, append([]byte(nil), key...))
-				ended = append(ended, endedSession{name, why})
-			}
-			return nil
-		})
-	})
-	if err != nil || len(keys) == 0 {
-		return nil, err
-	}
-	err = s.db.Update(func(tx *bbolt.Tx) error {
-		for _, key := range keys {
-			if err := tx.Bucket(bucketName).Delete(key); err != nil {
+			if err != nil {
 				return err
 			}
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return ended, nil
-}
-
-// count is how many sessions are kept.
-func (s *store) count() (n int) {
-	_ = s.db.View(func(tx *bbolt.Tx) error {
-		n = tx.Bucket(bucketName).Stats().KeyN
-		return nil
-	})
-	return n
-}
-
-// codec is the form of a session's values on disk, for scs: JSON with strings
-// alone, so that a newer gateway can read what an older one has written.
-type codec struct{}
-
-type kept struct {
-	End    time.Time         `json:"end"`
-	Values map[string]string `json:"values"`
-}
-
-// Encode is part of scs.Codec.
-func (codec) Encode(end time.Time, values map[string]any) ([]byte, error) {
-	k := kept{end, make(map[string]string, len(values))}
-	for key, v := range values {
-		text, ok := v.(string)
-		if !ok {
-			return nil, fmt.Errorf("a session's %s is a %T and no text", key, v)
+		if !isNew {
+			return nil
 		}
-		k.Values[key] = text
-	}
-	return json.Marshal(k)
-}
-
-// Decode is part of scs.Codec.
-func (codec) Decode(b []byte) (time.Time, map[string]any, error) {
-	var k kept
-	if err := json.Unmarshal(b, &k); err != nil {
-		return time.Time{}, nil, fmt.Errorf("reading a session: %w", err)
-	}
-	values := make(map[string]any, len(k.Values))
-	for key, v := range k.Values {
-		values[key] = v
-	}
-	return k.End, values, nil
+		if b, err = tx.CreateBucketIfNotExists(bucketMore); err != nil {
+			return err
+		}
+		return b.Put(moreKnown, known)
+	})
 }

@@ -1,8 +1,11 @@
 package door
 
 import (
+	"bufio"
+	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,6 +15,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/bbolt"
+
+	"trackerdcs/pkg/accounts"
 )
 
 // TestNothingToStealOnDisk: who reads the file cannot log in with it.
@@ -55,6 +60,8 @@ func TestBadRecords(t *testing.T) {
 	require.NoError(t, h.Door.store.db.Update(func(tx *bbolt.Tx) error {
 		return tx.Bucket(bucketName).Put([]byte(keyOf("short")), []byte("short"))
 	}))
+	require.NoError(t, h.Close())
+	h.open(t)
 	assert.Equal(t, 500, h.ask(request{path: "/open", cookie: "no JSON"}).Code)
 	assert.Equal(t, "nobody", h.nameFor("nobody's"))
 	assert.Equal(t, "nobody", h.nameFor("short"))
@@ -71,25 +78,110 @@ func TestGoneStaysGone(t *testing.T) {
 	h.Door.store.touch(keyOf(id), time.Now())
 	require.NoError(t, h.Door.store.flush())
 	assert.Zero(t, h.Door.store.count())
-	assert.Empty(t, h.Door.store.used)
+	assert.Zero(t, h.Door.store.unwritten())
 	assert.Equal(t, "nobody", h.nameFor(id))
 }
 
-// TestStoreFails: what the disk does not do is an error and no login.
+// TestStoreFails: a disk that refuses keeps nobody out, and what has ended stays
+// ended. When it is better all is written.
 func TestStoreFails(t *testing.T) {
 	h := build(t)
-	id := h.login(t, "alice", alicePassword)
-	h.Door.store.touch(keyOf(id), time.Now())
-	require.NoError(t, h.Door.store.db.Close())
+	id, gone := h.login(t, "alice", alicePassword), h.login(t, "bob", bobPassword)
+	db := h.Door.store.db
+	path := db.Path()
+	require.NoError(t, db.Close())
+	require.Equal(t, "alice", h.nameFor(id))
 	require.Error(t, h.Door.store.flush())
-	assert.NotEmpty(t, h.Door.store.used, "it is tried again")
-	assert.False(t, h.Door.store.stands(keyOf(id), time.Now()))
-	w := h.ask(request{method: "POST", path: "/login", body: credentials("alice", alicePassword)})
-	assert.Equal(t, 500, w.Code)
-	assert.Nil(t, cookieOf(t, w))
-	assert.Equal(t, 500, h.ask(request{path: "/open", cookie: id}).Code)
+	assert.NotZero(t, h.Door.store.unwritten(), "it is tried again")
+
+	second := h.login(t, "alice", alicePassword)
+	assert.Equal(t, "alice", h.nameFor(second))
+	assert.Equal(t, "alice", h.nameFor(id))
+	assert.Equal(t, 204, h.ask(request{method: "POST", path: "/logout", cookie: gone}).Code)
+	assert.Equal(t, "nobody", h.nameFor(gone))
 	h.sweep(t.Context())
 	require.Error(t, h.Close())
+
+	db, err := bbolt.Open(path, 0o600, nil)
+	require.NoError(t, err)
+	h.Door.store.db = db
+	require.NoError(t, h.Close())
+	assert.Zero(t, h.Door.store.unwritten())
+	h.open(t)
+	assert.Equal(t, "alice", h.nameFor(second))
+	assert.Equal(t, "nobody", h.nameFor(gone))
+}
+
+// TestDiskHangs: whoever must switch off comes in while the disk does nothing.
+func TestDiskHangs(t *testing.T) {
+	h := build(t)
+	old := h.login(t, "bob", bobPassword)
+	tx, err := h.Door.store.db.Begin(true) // all who write wait
+	require.NoError(t, err)
+	begin := time.Now()
+	id := h.login(t, "alice", alicePassword)
+	assert.Equal(t, "alice", h.nameFor(id))
+	assert.Equal(t, 204, h.ask(request{method: "POST", path: "/logout", cookie: old}).Code)
+	assert.Equal(t, "nobody", h.nameFor(old))
+	assert.Less(t, time.Since(begin), patience)
+	require.ErrorIs(t, h.Close(), errSlow, "nor does it keep the gateway from being stopped")
+	require.NoError(t, tx.Rollback())
+	require.NoError(t, h.Close())
+	h.open(t)
+	assert.Equal(t, "alice", h.nameFor(id), "it is written when the disk can again")
+	assert.Equal(t, "nobody", h.nameFor(old))
+}
+
+// TestFullDiskStart: a full disk does not keep the gateway from being started.
+func TestFullDiskStart(t *testing.T) {
+	h := build(t)
+	id := h.login(t, "alice", alicePassword)
+	require.NoError(t, h.Close())
+	path := filepath.Join(h.dir, "sessions.db")
+	before, err := os.ReadFile(path)
+	require.NoError(t, err)
+	h.open(t)
+	assert.Equal(t, "alice", h.nameFor(id))
+	after, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, before, after, "nothing is written at the start")
+}
+
+const helperEnv = "DOOR_TEST_DIR"
+
+// TestHelperProcess is not a test: it lets alice in, says her session's id, and
+// waits until it is killed.
+func TestHelperProcess(t *testing.T) {
+	dir := os.Getenv(helperEnv)
+	if dir == "" {
+		return
+	}
+	h := &house{dir: dir}
+	var err error
+	h.store, err = accounts.Open(filepath.Join(dir, "users.json"))
+	require.NoError(t, err)
+	h.open(t)
+	fmt.Printf("id=%s\n", h.login(t, "alice", alicePassword))
+	select {} // nothing else ends it
+}
+
+// TestKilled: a session is there after a kill -9 right after the login.
+func TestKilled(t *testing.T) {
+	h := build(t)
+	require.NoError(t, h.Close())
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestHelperProcess$")
+	cmd.Env = append(os.Environ(), helperEnv+"="+h.dir)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	assert.NoError(t, cmd.Process.Kill())
+	_ = cmd.Wait() // it was killed
+	require.NoError(t, err)
+	id, ok := strings.CutPrefix(strings.TrimSpace(line), "id=")
+	require.True(t, ok, line)
+	h.open(t)
+	assert.Equal(t, "alice", h.nameFor(id))
 }
 
 func TestNewRefuses(t *testing.T) {
