@@ -76,7 +76,8 @@ describe('runs', { timeout: 4 * WAIT }, () => {
     await at(page, 'start-why').getByText(`Run ${number} is under way`).waitFor()
     await at(page, 'tail').getByText('[progress]').first().waitFor()
     const other = await enter(browser, 'viewer')
-    await at(other, 'run-now').getByText(String(number)).waitFor()
+    await at(other, 'run-now').getByRole('link', { name: `Run ${number}` }).waitFor()
+    await other.getByRole('progressbar', { name: `Progress of run ${number}` }).waitFor()
     await other.context().close()
     await page.locator('[data-test=stepper][data-state=finished]').waitFor()
   })
@@ -120,10 +121,18 @@ describe('runs', { timeout: 4 * WAIT }, () => {
 
   test('a run is aborted with a reason', async () => {
     await at(page, 'nav-runs').click()
-    await param('duration').fill('600')
+    await param('duration').fill('120')
     await page.getByRole('button', { name: 'Start run' }).click()
     await page.getByRole('heading', { name: `Run ${number + 1} is under way` }).waitFor()
     await page.locator('[data-test=stepper][data-state=running]').waitFor()
+
+    // What is being typed stays while the run goes on.
+    const filter = page.getByRole('searchbox', { name: 'Procedure' })
+    await filter.pressSequentially('cali')
+    const elapsed = await at(page, 'progress-text').textContent()
+    await until('progress', async () => await at(page, 'progress-text').textContent() !== elapsed)
+    assert.equal(await filter.inputValue(), 'cali')
+    await filter.fill('')
 
     const operator = await enter(browser, 'operator', `/runs/${number + 1}`)
     await operator.getByRole('button', { name: `Abort run ${number + 1}…` }).click()

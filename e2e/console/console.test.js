@@ -1,0 +1,12 @@
+// One process, one test after the other: they drive the same supplies, and log in once for all.
+import './login.js'
+import './paint.js'
+import './device.js'
+import './viewer.js'
+import './plot.js'
+import './records.js'
+import './runs.js'
+import './nodered.js'
+import './accessible.js'
+import './keyboard.js'
+import './clean.js'
