@@ -49,17 +49,30 @@ func internal() problem.Problem {
 	return problem.Problem{Status: http.StatusInternalServerError, Slug: "internal", Detail: "The gateway has failed at this; its log says how. Try again, and if it stays so tell who looks after it."}
 }
 
-// writeJSON writes an answer. It is made as a whole before anything is sent, so
-// that what cannot be written is an error and not half an answer.
+// writeJSON writes an answer.
 func writeJSON(w http.ResponseWriter, status int, v any) error {
+	body, err := encode(v)
+	if err != nil {
+		return err
+	}
+	writeBody(w, status, body)
+	return nil
+}
+
+// encode makes an answer as a whole before anything is sent, so that what cannot
+// be written is an error and not half an answer.
+func encode(v any) ([]byte, error) {
 	var b bytes.Buffer
 	if err := json.NewEncoder(&b).Encode(v); err != nil {
-		return fmt.Errorf("writing the answer: %w", err)
+		return nil, fmt.Errorf("writing the answer: %w", err)
 	}
+	return b.Bytes(), nil
+}
+
+func writeBody(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes()) // who has gone away learns nothing
-	return nil
+	_, _ = w.Write(body) // who has gone away learns nothing
 }
 
 // guarded is what every answer has, and what becomes of a handler that panics.

@@ -9,13 +9,17 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"trackerdcs/pkg/accounts"
 	"trackerdcs/pkg/auditlog"
 	"trackerdcs/pkg/bus"
 	"trackerdcs/pkg/history"
 	"trackerdcs/pkg/runs"
 	"trackerdcs/pkg/wire"
+	"trackerdcs/services/gateway/door"
 	"trackerdcs/services/gateway/live"
+	"trackerdcs/services/gateway/ration"
 )
 
 // Live is what is on the bus now, and the way to it.
@@ -58,7 +62,7 @@ type Door interface {
 	Password() http.Handler
 }
 
-// Config is what the API stands on. All of it is needed but Log and Now.
+// Config is what the API stands on. All of it is needed but Log, Metrics and Now.
 type Config struct {
 	Live    Live
 	History History
@@ -68,20 +72,47 @@ type Config struct {
 	Publish func(ctx context.Context, m bus.Message) error // of values from outside
 	Root    wire.Root
 	Log     *slog.Logger
+	Metrics prometheus.Registerer
 	Now     func() time.Time
 }
 
-// New is the handler of /api/.
-func New(cfg Config) http.Handler { return newServer(cfg).handler() }
+// API is the handler of /api/.
+type API struct {
+	http.Handler
+	s *server
+}
+
+// New makes it.
+func New(cfg Config) *API {
+	s := newServer(cfg)
+	return &API{s.handler(), s}
+}
+
+// Close brings into the audit log what was counted and is not in it yet. It is
+// called when nobody can ask any more, and before the audit log is closed.
+func (a *API) Close() {
+	a.s.denied.Close()
+	a.s.fetched.Close()
+	a.s.tally.close()
+}
+
+// How often one person from one address, and all together, get an entry of what
+// everybody may cause; the rest is counted.
+var (
+	ofOne = ration.Rate{Burst: 30, Every: 6 * time.Second}
+	ofAll = ration.Rate{Burst: 300, Every: time.Second}
+)
 
 // server answers.
 type server struct {
-	cfg   Config
-	heavy chan struct{} // has room for the answers that are made at a time and take much memory
+	cfg     Config
+	metrics *metrics
+	slots   *slots
+	tally   *tally
+	denied  *ration.Ration[door.Who] // entries of what was refused
+	fetched *ration.Ration[door.Who] // and of downloads
+	unread  time.Duration            // unreadTime, but for tests
 }
-
-// maxHeavy is how many answers of the databases are made at a time.
-const maxHeavy = 4
 
 func newServer(cfg Config) *server {
 	if cfg.Log == nil {
@@ -90,16 +121,9 @@ func newServer(cfg Config) *server {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &server{cfg: cfg, heavy: make(chan struct{}, maxHeavy)}
-}
-
-// take waits for room for an answer that takes much memory, and is undone by
-// the function that it returns.
-func (s *server) take(ctx context.Context) (release func(), err error) {
-	select {
-	case s.heavy <- struct{}{}:
-		return func() { <-s.heavy }, nil
-	case <-ctx.Done():
-		return nil, refuse(http.StatusServiceUnavailable, "busy", "Too much is being asked for at once: try again.")
-	}
+	s := &server{cfg: cfg, metrics: newMetrics(cfg.Metrics), slots: newSlots(), unread: unreadTime}
+	s.tally = newTally(cfg.Now, func(e auditlog.Entry) error { return s.note(context.Background(), e) })
+	s.denied = ration.New(ofOne, ofAll, s.more(auditlog.Denied, "refused requests"))
+	s.fetched = ration.New(ofOne, ofAll, s.more(auditlog.Download, "downloads"))
+	return s
 }

@@ -13,7 +13,7 @@ import (
 // What of the audit log everybody who may read it sees, and what is for admins:
 // who comes from where and tries what.
 var (
-	openKinds = []string{auditlog.Command, auditlog.Outcome, auditlog.Silence, auditlog.Ingest, auditlog.Download, auditlog.Gap, auditlog.Start}
+	openKinds = []string{auditlog.Command, auditlog.Outcome, auditlog.Silence, auditlog.Ingest, auditlog.Download, auditlog.Proxy, auditlog.Gap, auditlog.Start}
 	shutKinds = []string{auditlog.Login, auditlog.Denied, auditlog.Logout, auditlog.Account}
 )
 

@@ -22,7 +22,7 @@ func TestAudit(t *testing.T) {
 	l.ask(accounts.Admin, "GET", "/api/v1/audit?before=10&limit=1000&device=hv&user=token:ann&kind=login", "").into(&got)
 	assert.Equal(t, l.audit.list, got.Entries)
 	assert.Equal(t, int64(9), *got.Next)
-	open := []string{"command", "outcome", "silence", "ingest", "download", "gap", "start"}
+	open := []string{"command", "outcome", "silence", "ingest", "download", "proxy", "gap", "start"}
 	assert.Equal(t, []auditlog.Filter{
 		{Limit: 100, Kinds: open},
 		{Before: 10, Limit: 1000, Device: "hv", User: "token:ann", Kind: "login"},

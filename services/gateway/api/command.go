@@ -122,37 +122,59 @@ func leastFor(c wire.Command, d live.Device, user string) (least accounts.Role, 
 		return accounts.Operator, c.Op
 	case wire.Unlock:
 		if owner := lockedByOther(c.Channel, d, user); owner != "" {
-			return accounts.Expert, "Unlocking what " + owner + " has locked"
+			return accounts.Expert, "Unlocking what " + owner
 		}
 		return accounts.Operator, c.Op
 	}
 	return accounts.Expert, c.Op
 }
 
-// lockedByOther names somebody else whose lock an unlock of the channel would lift.
+// lockedByOther says whose lock an unlock of the channel would lift, or may
+// lift; nothing when that is certain to be one of the user's own, or none.
 func lockedByOther(channel wire.ChannelID, d live.Device, user string) string {
-	meant := func(number string) bool { return channel.Kind == wire.AllChannels || number == channel.String() }
+	all := channel.Kind == wire.AllChannels
 	for number, tag := range d.Locks {
 		switch {
-		case !meant(number) || tag.User == user:
+		case !all && number != channel.String() || tag.User == user:
 		case tag.User == "":
-			return "somebody without a name"
+			return "somebody without a name has locked"
 		default:
-			return tag.User
+			return tag.User + " has locked"
 		}
 	}
-	var channels []wire.Channel
-	if json.Unmarshal(d.Status, &channels) != nil {
+	if _, own := d.Locks[channel.String()]; own {
 		return ""
 	}
+	const unknown = "may be somebody else's lock, since " // the device has not said that it is not
+	var channels []wire.Channel
+	if status(d) == nil || json.Unmarshal(d.Status, &channels) != nil {
+		return unknown + "the device has not said what is locked,"
+	}
+	found := all
 	for _, ch := range channels {
 		number := wire.One(ch.Number).String()
-		if _, said := d.Locks[number]; ch.Locked == wire.Yes && !said && meant(number) {
-			return "somebody else" // the device says that it is locked, and not by whom
+		if !all && number != channel.String() {
+			continue
 		}
+		found = true
+		if _, own := d.Locks[number]; own {
+			continue
+		}
+		switch ch.Locked {
+		case wire.Yes: // the device says that it is locked, and not by whom
+			return "somebody else has locked"
+		case wire.Unknown:
+			return unknown + "the device has not said whether channel " + number + " is locked,"
+		}
+	}
+	if !found {
+		return unknown + "the device says nothing of channel " + channel.String() + ","
 	}
 	return ""
 }
+
+// isOff reports whether a command switches off: that is sent whatever is known.
+func isOff(c wire.Command) bool { return c.Op == wire.Switch && c.Word == wire.Off && !c.Dry }
 
 func (s *server) command(w http.ResponseWriter, r *http.Request) error {
 	who, err := asker(r)
@@ -170,7 +192,10 @@ func (s *server) command(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("device")
 	d, err := s.known(name)
 	if err != nil {
-		return err
+		if !isOff(c) || wire.CheckDevice(name) != nil {
+			return err
+		}
+		d = live.Device{Name: name} // it may be there all the same
 	}
 	c.User = who.Signed()
 	if least, what := leastFor(c, d, c.User); !who.Role.May(least) {

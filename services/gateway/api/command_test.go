@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -171,18 +172,25 @@ func TestCommandRoles(t *testing.T) {
 		"seti":                      {body: ch("seti", `"value":1`), expert: true},
 		"seti, dry":                 {body: ch("seti", `"value":1,"dry":true`), expert: true},
 		"unknown":                   {body: ch("format", `"value":1`), expert: true},
-		"unlock, not locked":        {body: ch("unlock", `"dry":false`)},
+		"unlock, not locked":        {body: ch("unlock", `"dry":false`), status: `[{"number":0,"locked":0}]`},
+		"unlock, no status":         {body: ch("unlock", `"dry":false`), expert: true},
+		"unlock, null":              {body: ch("unlock", `"dry":false`), status: `null`, expert: true},
+		"unlock, unreadable":        {body: ch("unlock", `"dry":false`), status: `[{"number":"0"`, expert: true},
+		"unlock, not said":          {body: ch("unlock", `"dry":false`), status: `[{"number":0}]`, expert: true},
+		"unlock, no such channel":   {body: ch("unlock", `"dry":false`), status: `[{"number":1,"locked":0}]`, expert: true},
+		"unlock all, no status":     {body: `{"op":"unlock","channel":"all"}`, locks: locks("ann"), expert: true},
+		"unlock all, not locked":    {body: `{"op":"unlock","channel":"all"}`, status: `[{"number":0,"locked":0},{"number":1,"locked":0}]`},
 		"unlock, own":               {body: ch("unlock", `"dry":false`), locks: locks("ann", "bob")},
 		"unlock, another's":         {body: ch("unlock", `"dry":false`), locks: locks("bob", "ann"), expert: true},
 		"unlock, nobody's":          {body: ch("unlock", `"dry":false`), locks: locks(""), expert: true},
 		"unlock, a token's":         {body: ch("unlock", `"dry":false`), locks: locks("token:ann"), expert: true},
-		"unlock all, own":           {body: `{"op":"unlock","channel":"all"}`, locks: locks("ann", "ann")},
+		"unlock all, own":           {body: `{"op":"unlock","channel":"all"}`, locks: locks("ann", "ann"), status: `[{"number":0,"locked":1},{"number":1,"locked":1},{"number":2,"locked":0}]`},
 		"unlock all, one another's": {body: `{"op":"unlock","channel":"all"}`, locks: locks("ann", "bob"), expert: true},
 		"unlock, by whom unknown":   {body: ch("unlock", `"dry":false`), status: `[{"number":0,"locked":1}]`, expert: true},
 		"unlock, another unknown":   {body: ch("unlock", `"dry":false`), status: `[{"number":0,"locked":0},{"number":1,"locked":1}]`},
 		"unlock all, one unknown":   {body: `{"op":"unlock","channel":"all"}`, status: `[{"number":0,"locked":0},{"number":1,"locked":1}]`, expert: true},
 		"unlock, own, both say it":  {body: ch("unlock", `"dry":false`), locks: locks("ann"), status: `[{"number":0,"locked":1}]`},
-		"unlock, a sensor":          {body: ch("unlock", `"dry":false`), status: `{"temperature":21}`},
+		"unlock, a sensor":          {body: ch("unlock", `"dry":false`), status: `{"temperature":21}`, expert: true},
 	} {
 		for _, role := range accounts.Roles {
 			l := newLab(t)
@@ -346,4 +354,27 @@ func TestDevices(t *testing.T) {
 	var d live.Device
 	l.ask(accounts.Viewer, "GET", "/api/v1/devices/hv", "").into(&d)
 	assert.Equal(t, "hv", d.Name)
+}
+
+// Who tries again and again what they may not does not fill the audit log: the
+// rest is counted.
+func TestDeniedIsRationed(t *testing.T) {
+	_, err := loaded()
+	require.NoError(t, err)
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		for range 1000 {
+			l.ask(accounts.Operator, "POST", commands, ch("seti", `"value":1`)).problem(403, "role")
+		}
+		denied := l.audit.of(auditlog.Denied)
+		assert.Less(t, len(denied), 50)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		all := l.audit.of(auditlog.Denied)
+		require.Len(t, all, len(denied)+1)
+		assert.Equal(t, auditlog.Entry{
+			Kind: "denied", User: "ann", Role: "operator", Verified: true, Via: "session", Address: "192.0.2.1",
+			Value: 1000 - len(denied), Message: fmt.Sprintf("%d more refused requests", 1000-len(denied)),
+		}, all[len(denied)])
+	})
 }

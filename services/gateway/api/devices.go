@@ -40,10 +40,7 @@ func (s *server) known(name string) (live.Device, error) {
 // maxNames is how many devices an error names.
 const maxNames = 50
 
-func (s *server) unknown(names ...string) error {
-	for i, name := range names {
-		names[i] = wire.Echo(name)
-	}
+func (s *server) unknown(name string) error {
 	var heard []string
 	for _, d := range s.cfg.Live.Snapshot().Devices {
 		heard = append(heard, d.Name)
@@ -55,5 +52,5 @@ func (s *server) unknown(names ...string) error {
 	if len(heard) > maxNames {
 		text += " and others"
 	}
-	return refuse(http.StatusNotFound, "no-such-device", "Nothing has been heard of %s since the gateway started. %s.", strings.Join(names[:min(len(names), maxNames)], ", "), text)
+	return refuse(http.StatusNotFound, "no-such-device", "Nothing has been heard of %s since the gateway started. %s.", wire.Echo(name), text)
 }

@@ -1,5 +1,7 @@
 package api
 
+import "time"
+
 // Route is what a test may know of a route.
 type Route struct{ Method, Path, Least string }
 
@@ -11,3 +13,6 @@ func Routes(cfg Config) []Route {
 	}
 	return found
 }
+
+// SetUnread sets how long nobody may read of a file.
+func (a *API) SetUnread(d time.Duration) { a.s.unread = d }

@@ -116,17 +116,21 @@ func (l *fakeLive) ServeStream(w http.ResponseWriter, _ *http.Request) {
 }
 
 type fakeHistory struct {
+	mu     sync.Mutex
 	asked  []history.SeriesQuery
 	series history.Series
 	err    error
 }
 
 func (h *fakeHistory) Series(_ context.Context, q history.SeriesQuery) (history.Series, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.asked = append(h.asked, q)
 	return h.series, h.err
 }
 
 type fakeRuns struct {
+	mu    sync.Mutex
 	asked []runs.Filter
 	found []runs.Run
 	files []runs.File
@@ -136,6 +140,8 @@ type fakeRuns struct {
 }
 
 func (f *fakeRuns) List(_ context.Context, filter runs.Filter) ([]runs.Run, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.asked = append(f.asked, filter)
 	return f.found, f.err
 }
@@ -200,6 +206,13 @@ func (a *fakeAudit) len() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return len(a.entries)
+}
+
+// refusing changes what Append says.
+func (a *fakeAudit) refusing(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.refuse = err
 }
 
 // of are the entries of a kind.

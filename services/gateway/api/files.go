@@ -20,20 +20,17 @@ func (s *server) files(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	found, err := s.cfg.Runs.Files(r.Context(), number)
-	if err == nil && len(found) == 0 { // a run without files, or none
-		var release func()
-		if release, err = s.take(r.Context()); err != nil {
-			return err
+	return s.heavy(w, r, func() (any, error) {
+		found, err := s.cfg.Runs.Files(r.Context(), number)
+		if err == nil && len(found) == 0 { // a run without files, or none
+			found = []runs.File{}
+			_, err = s.cfg.Runs.Get(r.Context(), number)
 		}
-		defer release()
-		found = []runs.File{}
-		_, err = s.cfg.Runs.Get(r.Context(), number)
-	}
-	if err != nil {
-		return s.runsError(r.Context(), err, noSuchRun(number))
-	}
-	return writeJSON(w, http.StatusOK, map[string]any{"files": found})
+		if err != nil {
+			return nil, s.runsError(r.Context(), err, noSuchRun(number))
+		}
+		return map[string]any{"files": found}, nil
+	})
 }
 
 // kinds are the types of files that say which they have; they are attachments
@@ -94,10 +91,14 @@ func (s *server) file(w http.ResponseWriter, r *http.Request) error {
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	e := entryOf(who, auditlog.Download)
-	e.Run, e.Message = number, name
-	s.note(r.Context(), e)
-	if err := copyWhole(w, content); err != nil {
+	if s.fetched.Take(who) {
+		e := entryOf(who, auditlog.Download)
+		e.Run, e.Message = number, name
+		_ = s.note(r.Context(), e)
+	}
+	way, end := newPaced(r.Context(), w, s.unread)
+	defer end()
+	if err := copyWhole(way, content); err != nil {
 		if r.Context().Err() == nil {
 			s.cfg.Log.WarnContext(r.Context(), "a download has broken off", "run", number, "file", name, "error", err)
 		}

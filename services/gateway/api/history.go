@@ -100,15 +100,16 @@ func (s *server) history(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	release, err := s.take(r.Context())
-	if err != nil {
-		return err
-	}
-	defer release()
-	found, err := s.cfg.History.Series(r.Context(), q)
-	if err != nil {
-		return s.historyError(r.Context(), err)
-	}
+	return s.heavy(w, r, func() (any, error) {
+		found, err := s.cfg.History.Series(r.Context(), q)
+		if err != nil {
+			return nil, s.historyError(r.Context(), err)
+		}
+		return s.historyAnswer(q, found), nil
+	})
+}
+
+func (s *server) historyAnswer(q history.SeriesQuery, found history.Series) historyAnswer {
 	a := historyAnswer{
 		Device: q.Device, Field: q.Field, Unit: s.unit(q), From: q.From, To: q.To, Interval: found.Interval.Seconds(),
 		Time: found.Time, Series: make([]historySeries, 0, len(found.Channels)),
@@ -125,7 +126,7 @@ func (s *server) history(w http.ResponseWriter, r *http.Request) error {
 	if len(a.Series) == 0 {
 		a.Time = []int64{}
 	}
-	return writeJSON(w, http.StatusOK, a)
+	return a
 }
 
 func (s *server) unit(q history.SeriesQuery) string {

@@ -5,8 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -120,29 +124,80 @@ func (w waiting) Series(context.Context, history.SeriesQuery) (history.Series, e
 	return history.Series{}, nil
 }
 
-// Answers that take memory are made a few at a time.
+const aHistory = "/api/v1/history?device=hv&field=vmon&from=-1h"
+
+// as asks in somebody's name.
+func (l *lab) as(name, path string) answer {
+	req := l.request("GET", path, "")
+	req.Header.Set("Name", name)
+	return l.send(accounts.Viewer, req)
+}
+
+// Answers that take memory are made a few at a time, and fewer of one person;
+// nobody waits for room for long.
 func TestHistoryAtATime(t *testing.T) {
+	_, err := loaded()
+	require.NoError(t, err)
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		archive := waiting{make(chan struct{}, 10), make(chan struct{})}
+		l.cfg.History = archive
+		l.handler = api.New(l.cfg)
+		var all sync.WaitGroup
+		for range 2 {
+			all.Go(func() { assert.Equal(t, 200, l.as("ann", aHistory).status) })
+		}
+		synctest.Wait()
+		assert.Len(t, archive.asked, 2)
+		begin := time.Now()
+		l.as("ann", aHistory).refused(503, "busy", "2 answers for you")
+		assert.Equal(t, 5*time.Second, time.Since(begin))
+		for range 2 {
+			all.Go(func() { assert.Equal(t, 200, l.as("bob", aHistory).status) })
+		}
+		synctest.Wait()
+		assert.Len(t, archive.asked, 4, "another has room of their own")
+		l.as("eve", aHistory).refused(503, "busy", "Too much")
+		assert.Equal(t, 10*time.Second, time.Since(begin))
+		close(archive.answer)
+		all.Wait()
+		for range 3 {
+			assert.Equal(t, 200, l.as("eve", aHistory).status, "all have left their room")
+		}
+	})
+}
+
+// unread is the way to somebody who reads nothing until it is closed.
+type unread struct {
+	http.ResponseWriter
+	begun chan<- struct{}
+	until <-chan struct{}
+}
+
+func (u unread) Write(b []byte) (int, error) {
+	u.begun <- struct{}{}
+	<-u.until
+	return u.ResponseWriter.Write(b)
+}
+
+// Answers that nobody reads keep nobody else from theirs.
+func TestUnreadAnswers(t *testing.T) {
 	l := newLab(t)
-	archive := waiting{make(chan struct{}, 10), make(chan struct{})}
-	l.cfg.History = archive
-	l.handler = api.New(l.cfg)
-	const path = "/api/v1/history?device=hv&field=vmon&from=-1h"
-	ended := make(chan struct{}, 5)
-	for range 4 {
-		go func() {
-			l.ask(accounts.Viewer, "GET", path, "")
-			ended <- struct{}{}
-		}()
+	begun, until := make(chan struct{}), make(chan struct{})
+	var all sync.WaitGroup
+	for i := range 10 {
+		all.Go(func() {
+			req := l.request("GET", []string{aHistory, "/api/v1/runs"}[i%2], "")
+			req.Header.Set("Role", "viewer")
+			l.handler.ServeHTTP(unread{httptest.NewRecorder(), begun, until}, req)
+		})
 	}
-	for range 4 {
-		<-archive.asked
+	for range 10 {
+		<-begun
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer cancel()
-	l.send(accounts.Viewer, l.request("GET", path, "").WithContext(ctx)).refused(503, "busy", "try again")
-	close(archive.answer)
-	for range 4 {
-		<-ended
+	for _, path := range []string{aHistory, "/api/v1/runs", "/api/v1/configurations"} {
+		assert.Equal(t, 200, l.ask(accounts.Viewer, "GET", path, "").status)
 	}
-	assert.Equal(t, 200, l.ask(accounts.Viewer, "GET", path, "").status)
+	close(until)
+	all.Wait()
 }

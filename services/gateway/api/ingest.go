@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"strconv"
 
-	"trackerdcs/pkg/auditlog"
 	"trackerdcs/pkg/bus"
 	"trackerdcs/pkg/wire"
 	"trackerdcs/services/gateway/problem"
@@ -96,23 +95,34 @@ func (s *server) ingest(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return bad("The values cannot be read: %v. Send a list or an object of numbers.", err)
 	}
-	e := entryOf(who, auditlog.Ingest)
-	e.Device, e.Value, e.Message = sensor, len(values), "values from outside"
-	if err := s.announce(r.Context(), e, false); err != nil {
-		return err
+	published, err := s.publish(r.Context(), sensor, values)
+	lost, why := len(values)-published, ""
+	if err != nil {
+		why = err.Error()
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	s.metrics.values.WithLabelValues("published").Add(float64(published))
+	s.metrics.values.WithLabelValues("lost").Add(float64(lost))
+	s.tally.add(who, sensor, published, lost, why) // a log that does not take it costs no measurement
+	if err != nil {
+		return &refusal{problem.Problem{
+			Status: http.StatusServiceUnavailable, Slug: "offline", More: map[string]any{"published": published},
+			Detail: fmt.Sprintf("The broker has %d of %d values; it does not take %s: %v. Send the others again later.", published, len(values), values[published].measurement, err),
+		}}
+	}
+	return writeJSON(w, http.StatusOK, map[string]int{"published": published})
+}
+
+// publish publishes values, and says how many the broker has.
+func (s *server) publish(ctx context.Context, sensor string, values []measured) (published int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for i, v := range values {
 		payload := wire.Encode(struct {
 			Value float64 `json:"value"`
 		}{v.value})
 		if err := s.cfg.Publish(ctx, bus.Message{Topic: string(s.cfg.Root.Sensor(sensor, v.measurement)), Payload: payload, QoS: 1}); err != nil {
-			return &refusal{problem.Problem{
-				Status: http.StatusServiceUnavailable, Slug: "offline", More: map[string]any{"published": i},
-				Detail: fmt.Sprintf("The broker has %d of %d values; it does not take %s: %v. Send the others again later.", i, len(values), v.measurement, err),
-			}}
+			return i, err
 		}
 	}
-	return writeJSON(w, http.StatusOK, map[string]int{"published": len(values)})
+	return len(values), nil
 }

@@ -41,7 +41,7 @@ type lab struct {
 	publish   func(n int) error // what the broker says to the nth message
 
 	cfg     api.Config
-	handler http.Handler
+	handler *api.API
 }
 
 // loaded is the description, read once for all tests.
@@ -148,6 +148,9 @@ func (fakeDoor) Require(least accounts.Role, next http.Handler) http.Handler {
 			problem.Write(w, problem.Problem{Status: http.StatusForbidden, Slug: "role", Detail: "Not you."})
 		default:
 			who := door.Who{Name: "ann", Role: role, Via: door.BySession, Address: "192.0.2.1"}
+			if name := r.Header.Get("Name"); name != "" {
+				who.Name = name
+			}
 			if r.Header.Get("Token") != "" {
 				who.Via = door.ByToken
 			}

@@ -30,10 +30,8 @@ func parseOff(body []byte) ([]string, error) {
 		if len(names) == 0 || len(names) > maxOffNames {
 			return fmt.Errorf("has %d names: send 1 to %d, or leave it out for all supplies", len(names), maxOffNames)
 		}
-		for _, name := range names {
-			if err := wire.CheckName(name); err != nil {
-				return fmt.Errorf("has a name that is none: %q", wire.Echo(name))
-			}
+		if !slices.ContainsFunc(names, func(name string) bool { return wire.CheckDevice(name) == nil }) {
+			return fmt.Errorf("has no name that can be a device's: %q", wire.Echo(names[0]))
 		}
 		return nil
 	}})
@@ -68,6 +66,10 @@ func (s *server) off(w http.ResponseWriter, r *http.Request) error {
 	results := make([]offResult, len(supplies))
 	var all sync.WaitGroup
 	for i, d := range supplies {
+		if err := wire.CheckDevice(d.Name); err != nil {
+			results[i] = noName(d.Name, err)
+			continue
+		}
 		all.Go(func() {
 			out, err := s.send(r.Context(), who, d.Name, wire.Command{Op: wire.Switch, Channel: wire.All(), Word: wire.Off})
 			results[i] = s.offResult(r, d, out, err)
@@ -77,33 +79,57 @@ func (s *server) off(w http.ResponseWriter, r *http.Request) error {
 	return answerOff(w, results)
 }
 
-// supplies are those that are named, or all that are known: of a device that
-// has not described itself its status tells.
+// supplies are those that are named, known or not: off is never kept from what
+// may be there. Or else all that are known and may be one.
 func (s *server) supplies(names []string) ([]live.Device, error) {
 	var found []live.Device
-	if len(names) == 0 {
-		for _, d := range s.cfg.Live.Snapshot().Devices {
-			if d.Meta != nil && d.Meta.Kind == wire.KindPSU || d.Meta == nil && strings.HasPrefix(string(d.Status), "[") {
-				found = append(found, d)
-			}
-		}
-		if len(found) == 0 {
-			return nil, refuse(http.StatusNotFound, "no-supply", "Nothing was sent: no power supply has been heard since the gateway started. Has it a connection to the broker, and do the drivers run?")
-		}
-		return found, nil
-	}
-	var missing []string
 	for _, name := range names {
 		d, ok := s.cfg.Live.Device(name)
 		if !ok {
-			missing = append(missing, name)
+			d = live.Device{Name: name}
 		}
 		found = append(found, d)
 	}
-	if missing != nil {
-		return nil, s.unknown(missing...)
+	if found != nil {
+		return found, nil
+	}
+	for _, d := range s.cfg.Live.Snapshot().Devices {
+		if maybeSupply(d) {
+			found = append(found, d)
+		}
+	}
+	if len(found) == 0 {
+		return nil, refuse(http.StatusNotFound, "no-supply", "Nothing was sent: no power supply has been heard since the gateway started. Has it a connection to the broker, and do the drivers run? What is named is sent to in any case.")
 	}
 	return found, nil
+}
+
+// maybeSupply reports whether a device is a power supply, or may be one: of
+// what has not described itself its status tells, or its locks; when there is no
+// more than a state it may be.
+func maybeSupply(d live.Device) bool {
+	switch {
+	case d.Meta != nil:
+		return d.Meta.Kind == wire.KindPSU
+	case status(d) != nil:
+		return status(d)[0] == '['
+	case len(d.Locks) > 0:
+		return true
+	}
+	return d.State != nil && d.Report == nil
+}
+
+// status is a device's last one, nil when there is none.
+func status(d live.Device) json.RawMessage {
+	if len(d.Status) == 0 || string(d.Status) == "null" {
+		return nil
+	}
+	return d.Status
+}
+
+// noName is the result of what cannot be a device.
+func noName(name string, err error) offResult {
+	return offResult{wire.Echo(name), http.StatusBadRequest, live.Outcome{Phase: wire.Failed, Message: "Nothing was sent, since it cannot be a device: " + err.Error() + "."}}
 }
 
 func (s *server) offResult(r *http.Request, d live.Device, out live.Outcome, err error) offResult {
@@ -124,7 +150,7 @@ func (s *server) offResult(r *http.Request, d live.Device, out live.Outcome, err
 }
 
 // worst are the answers, from that of which least is known.
-var worst = [...]int{http.StatusGatewayTimeout, http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusConflict, http.StatusAccepted, http.StatusOK}
+var worst = [...]int{http.StatusGatewayTimeout, http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusConflict, http.StatusBadRequest, http.StatusAccepted, http.StatusOK}
 
 func answerOff(w http.ResponseWriter, results []offResult) error {
 	status := http.StatusOK

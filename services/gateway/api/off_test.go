@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -40,20 +42,25 @@ func TestOff(t *testing.T) {
 	l := newLab(t)
 	l.live.put(live.Device{Name: "mystery", Status: json.RawMessage(`[{"number":0}]`)}) // it has not described itself
 	l.live.put(live.Device{Name: "nothing"})
+	l.live.put(live.Device{Name: "starting", State: &wire.State{State: wire.Ready}}) // it may be a supply
+	l.live.put(live.Device{Name: "tagged", Locks: map[string]wire.LockTag{"0": {User: "bob"}}})
+	l.live.put(live.Device{Name: "thermometer", State: &wire.State{State: wire.Ready}, Status: json.RawMessage(`{"temperature":21}`)})
+	l.live.put(live.Device{Name: "runner", State: &wire.State{State: wire.Ready}, Report: &wire.Report{}})
 	var got offAnswer
 	a := l.ask(accounts.Operator, "POST", "/api/v1/off", "")
 	require.Equal(t, 200, a.status)
 	a.into(&got)
-	require.Len(t, got.Results, 3)
+	require.Len(t, got.Results, 5)
 	sent := l.devicesOf()
+	assert.ElementsMatch(t, []string{"hv", "lv", "mystery", "starting", "tagged"}, slices.Collect(maps.Keys(sent)))
 	ids := make(map[string]bool)
 	for _, r := range got.Results {
 		c := sent[r.Device]
 		assert.Equal(t, wire.Command{Op: "switch", Channel: wire.All(), Word: "off", ID: r.Outcome.ID, User: "ann", Expires: now.Add(10 * time.Second)}, c)
 		ids[c.ID] = true
 	}
-	assert.Len(t, ids, 3, "each has an id of its own")
-	assert.Len(t, l.audit.of(auditlog.Command), 3)
+	assert.Len(t, ids, 5, "each has an id of its own")
+	assert.Len(t, l.audit.of(auditlog.Command), 5)
 	assert.Contains(t, sent, "lv", "a supply that seems lost is told too")
 }
 
@@ -64,9 +71,6 @@ func TestOffNamed(t *testing.T) {
 	assert.Len(t, got.Results, 2)
 	assert.Len(t, l.devicesOf(), 2)
 
-	l = newLab(t)
-	l.ask(accounts.Operator, "POST", "/api/v1/off", `{"devices":["hv","nv","mv"]}`).refused(404, "no-such-device", "mv, nv")
-	assert.Empty(t, l.live.sent, "nothing is sent before all names are known")
 	assert.Equal(t, 200, l.ask(accounts.Operator, "POST", "/api/v1/off", `{}`).status)
 	for body, want := range map[string]string{
 		`{"devices":[]}`:       "1 to 1000",
@@ -74,6 +78,7 @@ func TestOffNamed(t *testing.T) {
 		`{"devices":[1]}`:      "list of names",
 		`{"devices":null}`:     "list of names",
 		`{"devices":["a/b"]}`:  `"a/b"`,
+		`{"devices":["run"]}`:  `"run"`,
 		`{"devices":["+"]}`:    `"+"`,
 		`{"device":["hv"]}`:    "unknown key",
 		`{"devices":["hv"]} 1`: "more after",
@@ -83,6 +88,49 @@ func TestOffNamed(t *testing.T) {
 		l.ask(accounts.Operator, "POST", "/api/v1/off", body).refused(400, "bad-request", want)
 		assert.Empty(t, l.live.sent)
 	}
+}
+
+// Off is sent to all that is named, known or not, whatever else is named.
+func TestOffOfUnknown(t *testing.T) {
+	l := newLab(t)
+	l.live.do = func(device string, c wire.Command) (live.Outcome, error) {
+		if device == "lvx" {
+			return live.Outcome{Phase: live.PhaseUnanswered}, nil
+		}
+		return done(c.ID), nil
+	}
+	a := l.ask(accounts.Operator, "POST", "/api/v1/off", `{"devices":["hv","lvx","a b"]}`)
+	a.refused(504, "not-off", "2 of 3 supplies may not be off. a b: Nothing was sent, since it cannot be a device")
+	a.refused(504, "not-off", "lvx: lvx has not answered: what became of the command is not known. Look at what it reads back before you send it again. Nothing has been heard of it")
+	var got offAnswer
+	a.into(&got)
+	require.Len(t, got.Results, 3)
+	assert.Equal(t, []int{400, 200, 504}, []int{got.Results[0].Status, got.Results[1].Status, got.Results[2].Status})
+	assert.ElementsMatch(t, []string{"hv", "lvx"}, slices.Collect(maps.Keys(l.devicesOf())))
+
+	l = newLab(t)
+	a = l.ask(accounts.Operator, "POST", "/api/v1/off", `{"devices":["hv","#"]}`)
+	a.refused(400, "not-off", "1 of 2")
+	assert.Len(t, l.live.sent, 1)
+}
+
+// A single off goes out too.
+func TestSwitchOffUnknown(t *testing.T) {
+	l := newLab(t)
+	const path = "/api/v1/devices/lvx/commands"
+	l.live.do = func(string, wire.Command) (live.Outcome, error) {
+		return live.Outcome{Phase: live.PhaseUnanswered}, nil
+	}
+	l.ask(accounts.Operator, "POST", path, `{"op":"switch","channel":"all","value":"off"}`).refused(504, "unanswered", "Nothing has been heard of it")
+	assert.Len(t, l.live.sent, 1)
+	assert.Len(t, l.audit.of(auditlog.Command), 1)
+	for _, body := range []string{ch("switch", `"value":"on"`), ch("switch", `"value":"off","dry":true`), ch("setv", `"value":0`)} {
+		l.ask(accounts.Operator, "POST", path, body).problem(404, "no-such-device")
+	}
+	for _, name := range []string{"run", "a%2Fb", "a%20b"} {
+		l.ask(accounts.Operator, "POST", "/api/v1/devices/"+name+"/commands", ch("switch", `"value":"off"`)).problem(404, "no-such-device")
+	}
+	assert.Len(t, l.live.sent, 1)
 }
 
 func TestOffWithoutSupplies(t *testing.T) {

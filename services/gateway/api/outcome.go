@@ -47,9 +47,13 @@ type target struct {
 	name  string
 	state *wire.State
 	meta  *wire.Meta
+	// unheard is a device of which nothing has been heard.
+	unheard bool
 }
 
-func targetOf(d live.Device) target { return target{d.Name, d.State, d.Meta} }
+func targetOf(d live.Device) target {
+	return target{d.Name, d.State, d.Meta, d.State == nil && d.Meta == nil && status(d) == nil}
+}
 
 func (t target) unit(op string) string {
 	if t.meta == nil {
@@ -80,6 +84,9 @@ func title(o live.Outcome) string {
 func detail(o live.Outcome, to target, op string) string {
 	if o.Phase == live.PhaseUnanswered {
 		s := to.name + " has not answered: what became of the command is not known. Look at what it reads back before you send it again."
+		if to.unheard {
+			s += " Nothing has been heard of it since the gateway started: is that its name, and does its driver run?"
+		}
 		if st := to.state; st != nil && st.State != wire.Ready {
 			s += " Its state is " + st.State
 			if st.Error != "" {

@@ -95,10 +95,13 @@ func (s *server) behindDoor(r route) http.Handler {
 	return s.cfg.Door.Require(r.least, r.handler)
 }
 
-// deny refuses for lack of a role what the door has let through, and notes it.
+// deny refuses for lack of a role what the door has let through. It is noted, or
+// counted when there is much of it.
 func (s *server) deny(r *http.Request, who door.Who, e auditlog.Entry, least accounts.Role, what string) error {
-	e.Message = "needs the role " + string(least)
-	s.note(r.Context(), e)
+	if s.denied.Take(who) {
+		e.Message = "needs the role " + string(least)
+		_ = s.note(r.Context(), e)
+	}
 	return &refusal{problem.Problem{
 		Status: http.StatusForbidden, Slug: "role", More: map[string]any{"role": least},
 		Detail: fmt.Sprintf("%s needs the role %s, and yours is %s. Ask somebody who has it.", what, least, who.Role),

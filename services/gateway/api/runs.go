@@ -32,19 +32,16 @@ func (s *server) runs(w http.ResponseWriter, r *http.Request) error {
 	if q.err != nil {
 		return q.err
 	}
-	release, err := s.take(r.Context())
-	if err != nil {
-		return err
-	}
-	defer release()
-	found, err := s.cfg.Runs.List(r.Context(), f)
-	if err != nil {
-		return s.runsError(r.Context(), err, "")
-	}
-	if found == nil {
-		found = []runs.Run{}
-	}
-	return writeJSON(w, http.StatusOK, map[string]any{"runs": found})
+	return s.heavy(w, r, func() (any, error) {
+		found, err := s.cfg.Runs.List(r.Context(), f)
+		if err != nil {
+			return nil, s.runsError(r.Context(), err, "")
+		}
+		if found == nil {
+			found = []runs.Run{}
+		}
+		return map[string]any{"runs": found}, nil
+	})
 }
 
 func (s *server) run(w http.ResponseWriter, r *http.Request) error {
@@ -52,16 +49,13 @@ func (s *server) run(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	release, err := s.take(r.Context())
-	if err != nil {
-		return err
-	}
-	defer release()
-	doc, err := s.cfg.Runs.Get(r.Context(), number)
-	if err != nil {
-		return s.runsError(r.Context(), err, noSuchRun(number))
-	}
-	return writeJSON(w, http.StatusOK, doc)
+	return s.heavy(w, r, func() (any, error) {
+		doc, err := s.cfg.Runs.Get(r.Context(), number)
+		if err != nil {
+			return nil, s.runsError(r.Context(), err, noSuchRun(number))
+		}
+		return doc, nil
+	})
 }
 
 func noSuchRun(number int64) string {
@@ -69,14 +63,16 @@ func noSuchRun(number int64) string {
 }
 
 func (s *server) configurations(w http.ResponseWriter, r *http.Request) error {
-	found, err := s.cfg.Runs.Configurations(r.Context())
-	if err != nil {
-		return s.runsError(r.Context(), err, "")
-	}
-	if found == nil {
-		found = []runs.NamedConfiguration{}
-	}
-	return writeJSON(w, http.StatusOK, map[string]any{"configurations": found})
+	return s.heavy(w, r, func() (any, error) {
+		found, err := s.cfg.Runs.Configurations(r.Context())
+		if err != nil {
+			return nil, s.runsError(r.Context(), err, "")
+		}
+		if found == nil {
+			found = []runs.NamedConfiguration{}
+		}
+		return map[string]any{"configurations": found}, nil
+	})
 }
 
 // runsError tells what is wrong with the database of runs; missing is what is

@@ -14,6 +14,7 @@ import (
 	"trackerdcs/services/gateway/door"
 	"trackerdcs/services/gateway/live"
 	"trackerdcs/services/gateway/problem"
+	"trackerdcs/services/gateway/ration"
 )
 
 const (
@@ -50,10 +51,31 @@ func runEntry(who door.Who, c wire.RunCommand, kind string) auditlog.Entry {
 // runControl is who run commands go to, in the audit log and in acks.
 const runControl = "run"
 
-// note adds to the audit log what has happened already, whether that works or not.
-func (s *server) note(ctx context.Context, e auditlog.Entry) {
-	if err := s.appendSoon(ctx, e); err != nil {
-		s.cfg.Log.ErrorContext(ctx, "NOT IN THE AUDIT LOG", "kind", e.Kind, "user", e.User, "device", e.Device, "op", e.Op, "id", e.ID, "message", e.Message, "error", err)
+// note adds to the audit log what has happened already. It says it in the log
+// that it could not.
+func (s *server) note(ctx context.Context, e auditlog.Entry) error {
+	err := s.appendSoon(ctx, e)
+	if err != nil {
+		s.metrics.missed.WithLabelValues(e.Kind).Inc()
+		s.cfg.Log.ErrorContext(ctx, "NOT IN THE AUDIT LOG", "kind", e.Kind, "user", e.User, "device", e.Device, "op", e.Op, "id", e.ID, "value", e.Value, "message", e.Message, "error", err)
+	}
+	return err
+}
+
+// more notes what of a kind has happened oftener than there are entries.
+func (s *server) more(kind, what string) func([]ration.Refused[door.Who]) {
+	return func(counts []ration.Refused[door.Who]) {
+		for _, c := range counts {
+			e := auditlog.Entry{Kind: kind, Verified: true}
+			if !c.Others {
+				e = entryOf(c.Key, kind)
+			}
+			e.Value, e.Message = c.Count, fmt.Sprintf("%d more %s", c.Count, what)
+			if c.Others {
+				e.Message += ", of many people or addresses"
+			}
+			_ = s.note(context.Background(), e)
+		}
 	}
 }
 
@@ -63,6 +85,7 @@ func (s *server) note(ctx context.Context, e auditlog.Entry) {
 func (s *server) announce(ctx context.Context, e auditlog.Entry, safe bool) error {
 	if safe {
 		if err := s.appendSoon(ctx, e); err != nil {
+			s.metrics.missed.WithLabelValues(e.Kind).Inc()
 			s.cfg.Log.ErrorContext(ctx, "SENT WITHOUT THE AUDIT LOG, which does not take it", "user", e.User, "role", e.Role, "address", e.Address, "device", e.Device, "op", e.Op, "channel", e.Channel, "run", e.Run, "id", e.ID, "error", err)
 		}
 		return nil
@@ -121,21 +144,21 @@ func (s *server) concluded(ctx context.Context, out live.Outcome, err error, sil
 	switch {
 	case errors.Is(err, bus.ErrOffline):
 		silence.Message = "not sent: no connection to the broker"
-		s.note(ctx, silence)
+		_ = s.note(ctx, silence)
 		return out, &refusal{problem.Problem{
 			Status: http.StatusServiceUnavailable, Slug: "offline", More: map[string]any{"id": silence.ID},
 			Detail: "The command has not reached the broker: the gateway has no connection to it. Send it again when it has one.",
 		}}
 	case err != nil && ctx.Err() == nil:
 		silence.Message = err.Error()
-		s.note(ctx, silence)
+		_ = s.note(ctx, silence)
 		return out, fmt.Errorf("sending %s to %s: %w", silence.Op, silence.Device, err)
 	case err != nil || out.Phase == live.PhaseSent || out.Phase == "":
 		out.Phase = live.PhaseUnanswered
 	}
 	if out.Phase == live.PhaseUnanswered {
 		silence.Message = out.Message
-		s.note(ctx, silence)
+		_ = s.note(ctx, silence)
 	}
 	return out, nil
 }

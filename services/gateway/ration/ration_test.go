@@ -46,7 +46,7 @@ func TestRation(t *testing.T) {
 		assert.True(t, r.Take(2), "each key has its own")
 		time.Sleep(ration.Interval - 1)
 		assert.Empty(t, got.take())
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		assert.Equal(t, [][]refused{{{Key: 1, Count: 3}}}, got.take())
 		time.Sleep(10 * ration.Interval)
 		assert.Empty(t, got.take(), "nothing is reported when nothing was refused")
