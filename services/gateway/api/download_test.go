@@ -55,7 +55,7 @@ func (l *lab) download() (ended <-chan struct{}, logout func()) {
 
 func TestUnreadDownload(t *testing.T) {
 	l := newLab(t)
-	l.handler.SetUnread(100 * time.Millisecond)
+	l.handler.SetUnread(500 * time.Millisecond)
 	ended, _ := l.download()
 	select {
 	case <-ended:
