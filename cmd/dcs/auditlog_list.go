@@ -19,7 +19,7 @@ type auditLogListCmd struct {
 	auditLogFlags
 	Device string `help:"About this device only; run is run control." placeholder:"NAME"`
 	User   string `help:"Of this user only." placeholder:"NAME"`
-	Kind   string `help:"Of this kind only: login, denied, logout, account, command, outcome, silence, ingest, download, gap, start." placeholder:"KIND"`
+	Kind   string `help:"Of this kind only: login, denied, logout, account, command, outcome, silence, ingest, download, proxy, gap, start." placeholder:"KIND"`
 	Last   int    `help:"How many, the newest last." default:"50" placeholder:"N"`
 }
 
