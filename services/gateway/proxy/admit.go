@@ -16,7 +16,7 @@ type ask struct {
 	method  string
 	path    string // escaped, as it goes to the part
 	upgrade bool   // to a WebSocket
-	sid     string // of the socket.io session that it belongs to
+	opens   bool   // a session of socket.io, where that is listening
 }
 
 type askKey struct{}
@@ -31,7 +31,8 @@ func (v verdict) passes() bool { return v.page.Status == 0 }
 
 // admit finds out who asks, and whether they may; it has answered when not ok.
 func (p *part) admit(w http.ResponseWriter, r *http.Request) (a ask, ok bool) {
-	a = ask{method: r.Method, path: r.URL.EscapedPath(), sid: r.URL.Query().Get("sid")}
+	query := r.URL.Query()
+	a = ask{method: r.Method, path: r.URL.EscapedPath(), opens: query.Get("transport") != "" && query.Get("sid") == ""}
 	var v verdict
 	a.who, ok = door.From(r.Context())
 	switch upgrade, sane := upgrades(r); {

@@ -71,7 +71,7 @@ func doesInNodeRED(a ask) (class, bool) {
 	path := strings.ToLower(a.path)
 	for _, d := range dashboards {
 		if socket := d + "/socket.io"; below(path, socket) {
-			if a.sid == "" && (a.method == http.MethodGet || a.upgrade) {
+			if a.opens && a.method == http.MethodGet {
 				return opened, true
 			}
 			if a.method == http.MethodPost && a.path == socket+"/" {

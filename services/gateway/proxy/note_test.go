@@ -65,6 +65,8 @@ func TestChangesAreNoted(t *testing.T) {
 		{"GET", "/nodered/DASHBOARD/socket.io?EIO=4&transport=polling&sid=", "socket"},
 		{"GET", "/nodered/dashboard/socket.io/?EIO=4&transport=polling&sid=a", ""},
 		{"POST", "/nodered/dashboard/socket.io/?EIO=4&transport=polling&sid=a", ""},
+		{"GET", "/nodered/dashboard/socket.io/zz?EIO=4&transport=polling", "socket"}, // socket.io takes that for its own
+		{"GET", "/nodered/ui/socket.io/socket.io.js", ""},
 		{"POST", "/nodered/dashboard/socket.io/zz", "POST"},
 		{"POST", "/nodered/ui/socket.io/?EIO=4&transport=polling&sid=a", ""},
 
