@@ -192,7 +192,7 @@ func (s *server) command(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("device")
 	d, err := s.known(name)
 	if err != nil {
-		if !isOff(c) || wire.CheckDevice(name) != nil {
+		if !isOff(c) || checkTarget(name) != nil {
 			return err
 		}
 		d = live.Device{Name: name} // it may be there all the same

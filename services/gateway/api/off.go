@@ -30,13 +30,22 @@ func parseOff(body []byte) ([]string, error) {
 		if len(names) == 0 || len(names) > maxOffNames {
 			return fmt.Errorf("has %d names: send 1 to %d, or leave it out for all supplies", len(names), maxOffNames)
 		}
-		if !slices.ContainsFunc(names, func(name string) bool { return wire.CheckDevice(name) == nil }) {
+		if !slices.ContainsFunc(names, func(name string) bool { return checkTarget(name) == nil }) {
 			return fmt.Errorf("has no name that can be a device's: %q", wire.Echo(names[0]))
 		}
 		return nil
 	}})
 	slices.Sort(names)
 	return slices.Compact(names), err
+}
+
+// checkTarget reports why nothing can be sent to a name: on top of
+// wire.CheckDevice it must not be so long that the broker hangs up.
+func checkTarget(name string) error {
+	if len(name) > wire.MaxID {
+		return fmt.Errorf("the name has %d bytes, and %d at most are sent to", len(name), wire.MaxID)
+	}
+	return wire.CheckDevice(name)
 }
 
 // offResult is what became of one supply's off.
@@ -66,7 +75,7 @@ func (s *server) off(w http.ResponseWriter, r *http.Request) error {
 	results := make([]offResult, len(supplies))
 	var all sync.WaitGroup
 	for i, d := range supplies {
-		if err := wire.CheckDevice(d.Name); err != nil {
+		if err := checkTarget(d.Name); err != nil {
 			results[i] = noName(d.Name, err)
 			continue
 		}

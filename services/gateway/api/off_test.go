@@ -73,15 +73,16 @@ func TestOffNamed(t *testing.T) {
 
 	assert.Equal(t, 200, l.ask(accounts.Operator, "POST", "/api/v1/off", `{}`).status)
 	for body, want := range map[string]string{
-		`{"devices":[]}`:       "1 to 1000",
-		`{"devices":"hv"}`:     "list of names",
-		`{"devices":[1]}`:      "list of names",
-		`{"devices":null}`:     "list of names",
-		`{"devices":["a/b"]}`:  `"a/b"`,
-		`{"devices":["run"]}`:  `"run"`,
-		`{"devices":["+"]}`:    `"+"`,
-		`{"device":["hv"]}`:    "unknown key",
-		`{"devices":["hv"]} 1`: "more after",
+		`{"devices":[]}`:                    "1 to 1000",
+		`{"devices":"hv"}`:                  "list of names",
+		`{"devices":[1]}`:                   "list of names",
+		`{"devices":null}`:                  "list of names",
+		`{"devices":["a/b"]}`:               `"a/b"`,
+		`{"devices":["run"]}`:               `"run"`,
+		`{"devices":["` + long(129) + `"]}`: "no name that can be",
+		`{"devices":["+"]}`:                 `"+"`,
+		`{"device":["hv"]}`:                 "unknown key",
+		`{"devices":["hv"]} 1`:              "more after",
 		`{"devices":[` + strings.Repeat(`"hv",`, 1000) + `"hv"]}`: "1001 names",
 	} {
 		l := newLab(t)
@@ -127,7 +128,7 @@ func TestSwitchOffUnknown(t *testing.T) {
 	for _, body := range []string{ch("switch", `"value":"on"`), ch("switch", `"value":"off","dry":true`), ch("setv", `"value":0`)} {
 		l.ask(accounts.Operator, "POST", path, body).problem(404, "no-such-device")
 	}
-	for _, name := range []string{"run", "a%2Fb", "a%20b"} {
+	for _, name := range []string{"run", "a%2Fb", "a%20b", long(129)} {
 		l.ask(accounts.Operator, "POST", "/api/v1/devices/"+name+"/commands", ch("switch", `"value":"off"`)).problem(404, "no-such-device")
 	}
 	assert.Len(t, l.live.sent, 1)
