@@ -42,7 +42,7 @@ const (
 	Login    = "login"    // somebody came in
 	Denied   = "denied"   // a login that failed, or a request that the role does not allow
 	Logout   = "logout"   // or the session's end
-	Account  = "account"  // a password was changed
+	Account  = "account"  // a password was changed, or somebody in the file of users
 	Command  = "command"  // the gateway is about to send a command for somebody
 	Outcome  = "outcome"  // an ack on the bus
 	Silence  = "silence"  // a command of the gateway's that nobody answered in time
@@ -62,7 +62,7 @@ type Entry struct {
 	User     string `json:"user,omitempty"`
 	Role     string `json:"role,omitempty"`
 	Verified bool   `json:"verified"`          // the gateway has checked who it was; else the sender said so
-	Via      string `json:"via,omitempty"`     // session, token, bus
+	Via      string `json:"via,omitempty"`     // session, token, bus, file
 	Address  string `json:"address,omitempty"` // from where
 
 	Device  string `json:"device,omitempty"` // "run" for run control; nodered and grafana for what is behind the gateway
