@@ -16,6 +16,7 @@ import (
 	"trackerdcs/pkg/runs"
 	"trackerdcs/pkg/service"
 	"trackerdcs/pkg/wire"
+	"trackerdcs/services/gateway/api"
 	"trackerdcs/services/gateway/cert"
 	"trackerdcs/services/gateway/door"
 	"trackerdcs/services/gateway/live"
@@ -72,6 +73,7 @@ type gateway struct {
 	member   *service.Member
 	accounts *accounts.Store
 	door     *door.Door
+	api      *api.API
 	live     *live.Live
 	record   *record.Recorder
 	behind   *proxy.Proxy
@@ -134,6 +136,9 @@ func (g *gateway) close(env *service.Env) {
 	}
 	if g.history != nil {
 		g.history.Close()
+	}
+	if g.api != nil {
+		g.api.Close() // what it has not said yet goes into the audit log
 	}
 	if g.door != nil {
 		errs = append(errs, g.door.Close())

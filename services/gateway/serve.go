@@ -49,10 +49,11 @@ func (g *gateway) server(env *service.Env, cfg *config) (*http.Server, error) {
 	mux.Handle("/", page)
 	mux.Handle("/pages.css", pages.Style())
 	mux.Handle("/healthz", health(g))
-	mux.Handle("/api/", api.New(api.Config{
-		Live: g.live, History: g.history, Runs: g.runs, Audit: g.record, Door: g.door, Root: cfg.Root, Log: env.Log,
+	g.api = api.New(api.Config{
+		Live: g.live, History: g.history, Runs: g.runs, Audit: g.record, Door: g.door, Root: cfg.Root, Log: env.Log, Metrics: env.Metrics,
 		Publish: func(ctx context.Context, m bus.Message) error { return g.member.Publish(ctx, m) },
-	}))
+	})
+	mux.Handle("/api/", g.api)
 	mux.Handle("/grafana/", behind.Grafana())
 	mux.Handle("/grafana", behind.Grafana())
 	mux.Handle("/nodered/", behind.NodeRED())

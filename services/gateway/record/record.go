@@ -22,6 +22,7 @@ import (
 
 	"trackerdcs/pkg/auditlog"
 	"trackerdcs/pkg/bus"
+	"trackerdcs/pkg/disk"
 	"trackerdcs/pkg/wire"
 )
 
@@ -35,6 +36,9 @@ type Config struct {
 	Log     *slog.Logger          // may be nil
 	Metrics prometheus.Registerer // may be nil
 }
+
+// reserve is what of the disk is kept for commands, in bytes.
+const reserve = 64 << 20
 
 // Timing.
 const (
@@ -65,6 +69,8 @@ type Recorder struct {
 	up     chan struct{} // holds one token: a connection stands
 	every  time.Duration // anchorEvery, but for tests
 	retry0 time.Duration // firstRetry, but for tests
+
+	free func(dir string) (int64, error) // disk.Free, but for tests
 }
 
 // New opens the log and remembers the end of it. It does not connect: Run does.
@@ -76,7 +82,7 @@ func New(c Config) (*Recorder, error) {
 		conf: c, log: c.Log, inbox: newInbox(), up: make(chan struct{}, 1),
 		known: newRecent[command](remembered), seen: newRecent[struct{}](remembered),
 		complain: rate.Sometimes{First: 10, Interval: time.Minute},
-		every:    anchorEvery, retry0: firstRetry,
+		every:    anchorEvery, retry0: firstRetry, free: disk.Free,
 	}
 	o := c.Options
 	o.ClientID, o.Persistent, o.ManualAck, o.Will, o.Log = "dcs-"+c.Name+"-audit", true, true, nil, c.Log
@@ -142,7 +148,14 @@ func (r *Recorder) sayGap(ctx context.Context) error {
 // A command is appended before it is sent: only then are its acks known to be
 // its own, by its id, device, op, channel, value and user. They are, too, when
 // the log did not take the command and it was sent all the same.
+// What strangers can cause is refused when the disk is nearly full: the rest of
+// it is for commands.
 func (r *Recorder) Append(ctx context.Context, e auditlog.Entry) error {
+	if e.Kind == auditlog.Denied || e.Kind == auditlog.Download {
+		if free, err := r.free(r.conf.Dir); err == nil && free < reserve {
+			return fmt.Errorf("the disk has %d MB left, which are kept for commands: make room", free>>20)
+		}
+	}
 	if e.Boot == "" {
 		e.Boot = r.conf.Boot
 	}

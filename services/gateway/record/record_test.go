@@ -366,3 +366,12 @@ func TestABrokerThatForgetsLeavesAGap(t *testing.T) {
 	require.Eventually(t, r.bus.Resumed, bustest.Patience, time.Millisecond)
 	assert.Len(t, r.list(), 2)
 }
+
+// The last of the disk is for commands: without an entry they are not sent.
+func TestTheLastOfTheDiskIsForCommands(t *testing.T) {
+	r := newDesk(t).start(func(r *Recorder) { r.free = func(string) (int64, error) { return 10 << 20, nil } })
+	assert.ErrorContains(t, r.Append(t.Context(), auditlog.Entry{Kind: auditlog.Denied}), "10 MB left")
+	assert.Error(t, r.Append(t.Context(), auditlog.Entry{Kind: auditlog.Download}))
+	require.NoError(t, r.Append(t.Context(), auditlog.Entry{Kind: auditlog.Command}))
+	assert.Len(t, r.list(), 1)
+}
