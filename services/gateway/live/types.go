@@ -97,6 +97,7 @@ const (
 	EventMeta    = "meta"    // MetaOf
 	EventLocks   = "locks"   // LocksOf
 	EventAck     = "ack"     // AckOf
+	EventOutcome = "outcome" // OutcomeOf: the gateway itself ends a command
 	EventRun     = "run"     // wire.Run
 	EventReport  = "report"  // ReportOf
 	EventLog     = "log"     // LogOf
@@ -133,6 +134,11 @@ type (
 	LocksOf struct {
 		Device string                  `json:"device"`
 		Locks  map[string]wire.LockTag `json:"locks"`
+	}
+	// OutcomeOf is what is known of a command to a device, or to run control, "run".
+	OutcomeOf struct {
+		Device string `json:"device"`
+		Outcome
 	}
 	// ReportOf is a device's new report of its run.
 	ReportOf struct {
