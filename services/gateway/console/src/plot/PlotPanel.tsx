@@ -38,7 +38,7 @@ export function PlotPanel (what: PlotWhat) {
 
   const to = zoom?.to ?? now
   const from = zoom?.from ?? now - range.span
-  const lines = linesOf(what, { fields, channels, from, to, live: range.span <= RANGES[0]!.span && !zoom, dark, offset: live.clock.offset }, got, live.ring)
+  const lines = linesOf(what, { fields, channels, from, to, live: range.span <= RANGES[0]!.span && !zoom, dark, offset: 0 }, got, live.ring)
   const last = Math.max(-Infinity, ...lines.map(l => l.points.time.at(-1) ?? -Infinity))
   const bad = what.sensor ? live.link.value !== 'ok' : live.freshness(what.device).value !== 'live'
   const stale = bad && !zoom && Number.isFinite(last)
@@ -72,12 +72,14 @@ export function PlotPanel (what: PlotWhat) {
   )
 }
 
-// useSeconds is the time here, once a second while the page is seen.
+// useSeconds is the gateway's time, once a second while the page is seen.
 function useSeconds (): number {
-  const [now, setNow] = useState(Date.now())
+  const [now, setNow] = useState(gatewayNow)
   useEffect(() => {
-    const t = setInterval(() => { if (!document.hidden) setNow(Date.now()) }, 1000)
+    const t = setInterval(() => { if (!document.hidden) setNow(gatewayNow()) }, 1000)
     return () => clearInterval(t)
   }, [])
   return now
 }
+
+const gatewayNow = () => live.clock.gateway(Date.now())

@@ -19,7 +19,7 @@ export function linesOf (what: PlotWhat, view: View, got: Got, ring: Ring): Line
       const old = fromHistory(h, channel, view.offset)
       // In a span of the last minutes the stream's points are the finer ones; in a long one they only go on from the archive's.
       const until = view.live || old.time.length === 0 ? -Infinity : old.time.at(-1)! + (h?.interval ?? 0) * 1000
-      const merged = merge(old, ring.track(what.device, channel, f.name), gap, until)
+      const merged = merge(old, what.sensor ? ring.readings(what.device, f.name) : ring.track(what.device, channel, f.name), gap, until)
       const chosen = view.fields.indexOf(f.name)
       out.push({
         key: channel === null ? f.name : `${channel}-${f.name}`,

@@ -16,7 +16,7 @@ export function useHistory (a: Ask): Got {
   const hellos = live.hellos.value
   useEffect(() => {
     const stop = new AbortController()
-    const iso = (t: number) => new Date(t - live.clock.offset).toISOString()
+    const iso = (t: number) => new Date(t).toISOString()
     const range = a.zoom ? { from: iso(a.zoom.from), to: iso(a.zoom.to) } : { from: `-${Math.round(a.span / 60_000)}m` }
     setGot(g => ({ ...g, busy: true }))
     Promise.all(a.fields.map(async field => {
