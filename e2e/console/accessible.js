@@ -55,7 +55,7 @@ describe('accessibility', { timeout: 4 * WAIT, concurrency: 2 }, () => {
         if (dark && size === 'laptop') {
           for (const more of await at(page, 'more').all()) await more.click()
           await page.evaluate(() => scrollTo(0, 0))
-          await page.setViewportSize({ width: 1280, height: 1450 })
+          await page.setViewportSize({ width: 1280, height: 1260 })
           await screenshot(page, 'console-dark')
           await page.setViewportSize(viewport)
         }

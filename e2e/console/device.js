@@ -84,7 +84,8 @@ describe('a supply', { timeout: 5 * WAIT }, () => {
     assert.ok(await inked(page) > 50, 'the curve of channel 0 rises')
     const max = await number(plotted.getByRole('cell').nth(4))
     assert.ok(max > 20 && max <= SET + 1, `the plot's maximum is ${max} V`)
-    await page.setViewportSize({ width: 1280, height: 1450 }) // the channel and the plot in one picture
+    await page.evaluate(() => scrollTo(0, 0))
+    await page.setViewportSize({ width: 1280, height: 1260 }) // the channel and the plot in one picture
     await screenshot(page, 'console-device')
     await page.setViewportSize(LAPTOP)
 

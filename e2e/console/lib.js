@@ -68,9 +68,11 @@ export const at = (where, name) => where.locator(`[data-test="${name}"]`)
 
 const sessions = new Map() // by user: one each, for logins are counted
 
-// enter opens a page of the console as somebody, who has logged in once for all such pages.
+// enter opens a page of the console as somebody, who has logged in once for all
+// such pages. A script in the options is executed before any of the page's own.
 export async function enter (browser, user, path = '/', options = {}) {
   const page = await visit(browser, options)
+  if (options.script) await page.addInitScript(options.script)
   if (!sessions.has(user)) sessions.set(user, await signIn(page.context(), user))
   await page.context().addCookies(sessions.get(user))
   await page.goto(URL + path)

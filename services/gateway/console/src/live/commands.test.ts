@@ -40,6 +40,16 @@ test('a refusal has its code and the closest valid value', async () => {
   assert.deepEqual({ phase, code, closest, message }, { phase: 'rejected', code: 'OUT_OF_RANGE', closest: 500, message: '600 is above 500' })
 })
 
+test('who answers too late is heard all the same', async () => {
+  answers(504, { type: '', title: 'No answer', status: 504, detail: 'not known', id: 'gw-1', phase: 'unanswered', code: '', closest: null })
+  await send('hv', { op: 'setv', channel: 0, value: 100 })
+  assert.equal(commands.value[0]!.phase, 'unanswered')
+  heard(ack('accepted', 't1'))
+  assert.equal(commands.value[0]!.phase, 'unanswered')
+  heard(ack('done', 't2'))
+  assert.equal(commands.value[0]!.phase, 'done')
+})
+
 test('what the gateway does not let through, and no gateway', async () => {
   answers(403, { type: '', title: 'Forbidden', status: 403, detail: 'needs operator' })
   await send('hv', { op: 'switch', channel: 0, value: 'on' })

@@ -70,9 +70,9 @@ function refused (e: ApiError): Partial<Sent> {
   }
 }
 
-// heard takes an ack of the stream.
+// heard takes an ack of the stream. One that nobody had answered in time may still say how it has ended.
 export function heard ({ device, ack }: AckOf): void {
-  const mine = commands.value.find(s => s.device === device && s.id === ack.id && !ended(s))
+  const mine = commands.value.find(s => s.device === device && s.id && s.id === ack.id && (!ended(s) || s.phase === 'unanswered'))
   if (mine) change(mine.key, { phase: ack.phase, code: ack.code, message: ack.message ?? '', closest: ack.closest ?? null, readback: ack.readback ?? null })
 }
 
