@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -39,6 +40,8 @@ func TestRequestsOfOnePersonAreLimited(t *testing.T) {
 		came <- struct{}{}
 		<-let
 	})
+	open := sync.OnceFunc(func() { close(let) })
+	defer open()
 	g := newGate(t, Config{Grafana: s.url(), NodeRED: s.url(), RequestsEach: 2, Queue: 50 * time.Millisecond})
 	g.is(accounts.Operator, door.BySession, "ada")
 	var under []<-chan int
@@ -59,7 +62,7 @@ func TestRequestsOfOnePersonAreLimited(t *testing.T) {
 	g.is(accounts.Operator, door.ByToken, "ada")
 	under = append(under, begin(t, g, "/grafana/"))
 	<-came // a token is not the user of the same name
-	close(let)
+	open()
 	for _, status := range under {
 		assert.Equal(t, http.StatusOK, <-status)
 	}
@@ -146,11 +149,15 @@ func TestAnswersThatNobodyReadsEnd(t *testing.T) {
 			return res
 		}
 		res := get("/grafana/large")
-		<-ended // the part is rid of it
+		defer res.Body.Close()
+		select {
+		case <-ended: // the part is rid of it
+		case <-time.After(wait):
+			require.Fail(t, "it waits for the browser", proto)
+		}
 		n, err := io.Copy(io.Discard, res.Body)
 		assert.Error(t, err)
 		assert.Less(t, n, int64(len(large)))
-		res.Body.Close()
 
 		res = get("/grafana/slow")
 		body, err := io.ReadAll(res.Body)
