@@ -124,8 +124,8 @@ describe('a supply', { timeout: 5 * WAIT }, () => {
     await channel.getByRole('button', { name: 'Switch off channel 0' }).click()
     await at(channel, 'on').getByText('off').waitFor()
     assert.equal(await page.getByRole('dialog').count(), 0)
-    await result('switch', 'done').getByText('switch off').waitFor()
-    await until('no voltage', async () => Math.abs(await number(at(channel, 'vmon'))) < 1)
+    await result('switch', 'accepted').getByText('switch off: under way').waitFor()
+    await until('a falling voltage', async () => await number(at(channel, 'vmon')) < SET - 5)
   })
 
   test('a lock says who and why, and who may lift it', async () => {
@@ -178,6 +178,11 @@ describe('a supply', { timeout: 5 * WAIT }, () => {
     await at(mine, 'ireq').getByText('5.000').waitFor()
     await tell(expert, 'hv', { op: 'seti', channel: 0, value: 0.008 })
     await expert.context().close()
+  })
+
+  test('the way down ends, too', async () => {
+    await result('switch', 'done').getByText('switch off: done').waitFor()
+    await until('no voltage', async () => Math.abs(await number(at(channel, 'vmon'))) < 1)
   })
 
   test('all off asks once, and says of each supply what came of it', async () => {

@@ -38,12 +38,10 @@ describe('the console and what is lost', { timeout: 5 * WAIT }, () => {
     assert.equal(await p.locator('.value.stale, .value.invalid').count(), 0)
   })
   // stale waits until a banner is there and nothing says that it is live.
-  const stale = (p, banner) => p.waitForFunction((banner) => {
-    const all = (selector) => [...document.querySelectorAll(selector)]
-    return all(`[data-test=${banner}]`).length === 1 && all('.value').length > 10 &&
-      all('[data-fresh]').every((e) => e.dataset.fresh !== 'live') && all('.value').every((e) => e.matches('.stale, .invalid')) &&
-      all('[data-test=on]').every((e) => /^(was|unknown)/.test(e.textContent)) && all('[data-test=state]').every((e) => /^was /.test(e.textContent))
-  }, banner, { polling: 50 })
+  async function stale (p, banner) {
+    let wrong
+    await until('stale', async () => (wrong = await p.evaluate(liveStill, banner)) === '', 10_000).catch(() => assert.fail(wrong))
+  }
   const within = async (t, what, since, banner) => {
     await both((p) => stale(p, banner))
     const took = Date.now() - since
@@ -120,6 +118,17 @@ describe('the console and what is lost', { timeout: 5 * WAIT }, () => {
     for (const p of pages) clean(p, /^Failed to load resource: (the server responded with a status of 50[234] |net::ERR_)/)
   })
 })
+
+// liveStill says what of a page looks live, or that the banner is missing.
+function liveStill (banner) {
+  const bad = (selector, stale) => [...document.querySelectorAll(selector)].filter((e) => !stale(e)).map((e) => `${selector}: ${e.outerHTML.slice(0, 200)}`)
+  const values = document.querySelectorAll('.value').length
+  return [
+    document.querySelectorAll(`[data-test=${banner}]`).length === 1 ? [] : `no ${banner}`, values > 10 ? [] : `${values} values`,
+    bad('[data-fresh]', (e) => e.dataset.fresh !== 'live'), bad('.value', (e) => e.matches('.stale, .invalid')),
+    bad('[data-test=on]', (e) => /^(was|unknown)/.test(e.textContent)), bad('[data-test=state]', (e) => /^was /.test(e.textContent))
+  ].flat().join('\n')
+}
 
 // listen notes in the page when the statuses of its own stream come, and when they were measured. All clocks are this machine's.
 function listen () {

@@ -31,7 +31,12 @@ export function steps () {
   return (name, f) => test(name, async (t) => {
     assert.equal(broken, '', 'what it goes on from has failed')
     broken = name
-    await f(t)
+    try {
+      await f(t)
+    } catch (err) {
+      for (const page of pages) for (const fault of page.faults) t.diagnostic(`the browser: ${fault}`)
+      throw err
+    }
     broken = ''
   })
 }
