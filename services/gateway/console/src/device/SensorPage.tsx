@@ -1,8 +1,9 @@
 // An outside sensor.
+import type { Reading } from '../api/types'
+import { readingAge, readingFresh } from '../live/sensor'
 import { live } from '../live/store'
 import { PlotPanel } from '../plot/PlotPanel'
 import { Link } from '../router'
-import { duration } from '../ui/format'
 import { Value } from '../ui/Value'
 
 export default function SensorPage ({ name }: { name: string }) {
@@ -15,11 +16,16 @@ export default function SensorPage ({ name }: { name: string }) {
       <h1 tabIndex={-1}>{name} <span class="muted small">outside sensor</span></h1>
       <dl class="readings big card">
         {mine.map(r => {
-          const age = live.gatewayNow.value - r.at
-          return <div key={r.measurement}><dt>{r.measurement}</dt><dd><Value v={r.value} fresh={link === 'ok' && age < 60_000 ? 'live' : 'stale'} /> <span class="muted small">{duration(age)} ago</span></dd></div>
+          const now = live.gatewayNow.value
+          return <div key={r.measurement}><dt>{r.measurement}</dt><dd><Value v={r.value} fresh={readingFresh(r, now, link)} /> <span class="muted small">{ago(r, now)}</span></dd></div>
         })}
       </dl>
       <PlotPanel device={name} sensor period={30} fields={fields} channels={[]} chosen={fields.map(f => f.name)} />
     </div>
   )
+}
+
+function ago (r: Reading, now: number): string {
+  const age = readingAge(r, now)
+  return age === null ? 'kept by the broker, nobody knows since when' : `${age} ago`
 }

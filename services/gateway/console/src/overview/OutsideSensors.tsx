@@ -1,10 +1,8 @@
 // Sensors that are not ours. They have no period, so their age is said and judged by the reader; past a minute it is marked.
+import { readingAge, readingFresh } from '../live/sensor'
 import { live } from '../live/store'
 import { Link } from '../router'
-import { duration } from '../ui/format'
 import { Value } from '../ui/Value'
-
-const OLD = 60_000 // ms
 
 export function OutsideSensors () {
   return (
@@ -24,14 +22,13 @@ export function OutsideSensors () {
 }
 
 function Row ({ sensor, measurement, value, at }: { sensor: string, measurement: string, value: number, at: number }) {
-  const age = live.gatewayNow.value - at
-  const fresh = live.link.value === 'ok' && age < OLD ? 'live' : 'stale'
+  const now = live.gatewayNow.value
   return (
     <tr data-test={`sensor-${sensor}-${measurement}`}>
       <th scope="row"><Link to={`/sensor/${encodeURIComponent(sensor)}`}>{sensor}</Link></th>
       <td>{measurement}</td>
-      <td class="num"><Value v={value} fresh={fresh} /></td>
-      <td class="muted nowrap">{duration(Math.max(0, age))}</td>
+      <td class="num"><Value v={value} fresh={readingFresh({ at }, now, live.link.value)} /></td>
+      <td class="muted nowrap">{readingAge({ at }, now) ?? 'not known'}</td>
     </tr>
   )
 }

@@ -1,11 +1,11 @@
 // uPlot in a component: it is made anew when its lines change, and given data when they only grow.
 import { useEffect, useRef } from 'preact/hooks'
 import uPlot from 'uplot'
-import { align, type Points } from './data'
+import { align, type Last, type Points } from './data'
 import { aroundOf, timeLabels, valueLabels } from './look'
 import { staleEnd } from './staleEnd'
 
-export interface Line { key: string, label: string, unit: string, colour: string, dash: number[], points: Points }
+export interface Line { key: string, label: string, unit: string, colour: string, dash: number[], points: Points, last: Last | null }
 
 export interface ChartProps {
   lines: Line[]

@@ -4,9 +4,9 @@ import { shownText } from '../ui/format'
 import type { Line } from './Chart'
 import { nearest, statsOf } from './data'
 
-interface SummaryProps { lines: Line[], caption: string, cursor: number | null, stale: boolean }
+interface SummaryProps { lines: Line[], from: number, to: number, caption: string, cursor: number | null, stale: boolean }
 
-export function Summary ({ lines, caption, cursor, stale }: SummaryProps) {
+export function Summary ({ lines, from, to, caption, cursor, stale }: SummaryProps) {
   return (
     <div class="scroll" tabIndex={0} role="region" aria-label="The plot in numbers">
       <table class="summary" data-test="plot-summary">
@@ -14,13 +14,13 @@ export function Summary ({ lines, caption, cursor, stale }: SummaryProps) {
         <thead><tr><th scope="col">Line</th><th scope="col" class="num">At cursor</th><th scope="col" class="num">{stale ? <span class="stale-head"><Icon name="stale" />Last known</span> : 'Last'}</th><th scope="col" class="num">Min</th><th scope="col" class="num">Mean</th><th scope="col" class="num">Max</th></tr></thead>
         <tbody>
           {lines.map(l => {
-            const s = statsOf(l.points)
+            const s = statsOf(l.points, from, to)
             const at = cursor === null ? undefined : nearest(l.points, cursor)
             const cell = (v: number | undefined) => v === undefined ? '—' : shownText(v, l.unit)
             return (
               <tr key={l.key} data-test={`line-${l.key}`}>
                 <th scope="row"><span class="legend"><Swatch colour={l.colour} dash={l.dash} />{l.label}</span></th>
-                <td class="num">{cell(at)}</td><td class="num">{cell(s?.last)}</td><td class="num">{cell(s?.min)}</td><td class="num">{cell(s?.mean)}</td><td class="num">{cell(s?.max)}</td>
+                <td class="num">{cell(at)}</td><td class="num">{cell(l.last?.value)}</td><td class="num">{cell(s?.min)}</td><td class="num">{cell(s?.mean)}</td><td class="num">{cell(s?.max)}</td>
               </tr>
             )
           })}

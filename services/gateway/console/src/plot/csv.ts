@@ -3,7 +3,7 @@ import type { Points } from './data'
 
 export interface Column { name: string, unit: string, points: Points }
 
-// csv has a row per time, in RFC 3339 and UTC, and a column per line; three where the archive has joined several readings.
+// csv has a row per time, the gateway's in RFC 3339 and UTC, and a column per line; three where the archive has joined several readings.
 export function csv (columns: Column[]): string {
   const banded = columns.map(c => c.points.min.some((v, i) => v !== c.points.max[i] && Number.isFinite(v)))
   const head = columns.flatMap((c, i) => {

@@ -1,12 +1,12 @@
 // The lines of a plot: a field of a channel each.
 import type { Ring } from '../live/ring'
 import type { Line } from './Chart'
-import { fromHistory, gapOf, merge, withGaps } from './data'
+import { endOf, fromHistory, gapOf, lastOf, merge, paceOf, withGaps } from './data'
 import { colour, dash } from './look'
 import type { PlotWhat } from './PlotPanel'
 import type { Got } from './useHistory'
 
-interface View { fields: string[], channels: number[], from: number, to: number, live: boolean, dark: boolean, offset: number }
+export interface View { fields: string[], channels: number[], from: number, to: number, live: boolean, dark: boolean }
 
 export function linesOf (what: PlotWhat, view: View, got: Got, ring: Ring): Line[] {
   const out: Line[] = []
@@ -14,12 +14,15 @@ export function linesOf (what: PlotWhat, view: View, got: Got, ring: Ring): Line
   what.fields.forEach((f, fi) => {
     if (!view.fields.includes(f.name)) return
     const h = got.byField.get(f.name)
-    const gap = gapOf(h?.interval ?? 0, what.period)
     const one = (channel: number | null, label: string, ci: number) => {
-      const old = fromHistory(h, channel, view.offset)
+      const stream = what.sensor ? ring.readings(what.device, f.name) : ring.track(what.device, channel, f.name)
+      let period = what.period * 1000
+      const old = fromHistory(h, channel, got.shift, period)
+      // An outside sensor does not say how often it measures.
+      if (what.sensor) period = Math.max(period, paceOf(old.time), paceOf(stream.time))
+      const gap = gapOf((h?.interval ?? 0) * 1000, period)
       // In a span of the last minutes the stream's points are the finer ones; in a long one they only go on from the archive's.
-      const until = view.live || old.time.length === 0 ? -Infinity : old.time.at(-1)! + (h?.interval ?? 0) * 1000
-      const merged = merge(old, what.sensor ? ring.readings(what.device, f.name) : ring.track(what.device, channel, f.name), gap, until)
+      const points = merge(old, stream, period, gap, view.live ? -Infinity : endOf(h, old, got.shift))
       const chosen = view.fields.indexOf(f.name)
       out.push({
         key: channel === null ? f.name : `${channel}-${f.name}`,
@@ -27,7 +30,8 @@ export function linesOf (what: PlotWhat, view: View, got: Got, ring: Ring): Line
         unit: f.unit,
         colour: colour(channel === null ? fi : ci, view.dark),
         dash: dash(channel === null ? 0 : chosen),
-        points: withGaps(merged, gap, view.from - 2 * gap, view.to + gap),
+        points: withGaps(points, period, view.from - 2 * gap, view.to + gap),
+        last: lastOf(points, stream, view.from, view.to),
       })
     }
     if (what.channels.length === 0) one(null, '', 0)
@@ -35,4 +39,3 @@ export function linesOf (what: PlotWhat, view: View, got: Got, ring: Ring): Line
   })
   return out
 }
-
