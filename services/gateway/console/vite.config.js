@@ -18,7 +18,7 @@ export default defineConfig({
     reportCompressedSize: true,
   },
   plugins: [emptyAssets()],
-  server: { proxy: { '/api': { target: gateway, secure: false, changeOrigin: true } } },
+  server: { proxy: { '/api': { target: gateway, secure: false, changeOrigin: true }, '/healthz': { target: gateway, secure: false, changeOrigin: true } } },
 })
 
 // emptyAssets removes the assets of the build before, whose names have other hashes.

@@ -93,7 +93,7 @@ const bus = () => ({ connected: true, alive: true, since: busSince })
 const say = (event, data) => { if (!mock.freeze) for (const s of streams) s.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`) }
 const state = { state: 'ready', since: busSince, time: busSince, boot: 'b', error: '' }
 const device = { name: 'ph2acf', meta, state, status: null, at: 0, freshness: 'none', locks: {} }
-const snapshot = () => ({ now: Date.now(), bus: bus(), devices: [device], services: [], sensors: [], run, acks: [] })
+const snapshot = () => ({ now: Date.now(), bus: bus(), devices: [device], services: [{ name: 'runcontrol', state }], sensors: [], run, acks: [] })
 setInterval(() => say('tick', { now: Date.now(), bus: bus() }), 500)
 
 let timer

@@ -16,6 +16,7 @@ const streams = new Set()
 const acks = []
 const audit = []
 const outcomes = new Map()
+const dead = new Set()
 const last = new Map()
 let busSince = new Date().toISOString()
 let failures = 0
@@ -27,7 +28,7 @@ const device = name => ({ name, meta: metas[name], state: state(name), status: l
 const run = () => ({ run: 42, state: 'running', boot: 'b', error: '', procedure: 'calibration', device: 'ph2acf', module: 'M12', user: 'alice', start: new Date(Date.now() - 6e4).toISOString(), progress: (Date.now() / 1e5) % 1, phase: 'scan of 120 of 320 points' })
 const snapshot = () => ({
   now: Date.now(), bus: bus(), devices: Object.keys(metas).sort().map(device), run: run(), acks: acks.slice(-100),
-  services: ['calibration', 'loader', 'runcontrol'].map(name => ({ name, state: name === 'loader' ? { ...state(), state: 'unreachable', error: 'InfluxDB does not answer: dial tcp 127.0.0.1:8086: connection refused' } : state() })),
+  services: ['calibration', 'loader', 'runcontrol'].map(name => ({ name, state: name === 'loader' || (name === 'runcontrol' && faults.run) ? { ...state(), state: 'unreachable', error: 'InfluxDB does not answer: dial tcp 127.0.0.1:8086: connection refused' } : state() })),
   sensors: [{ sensor: 'arduino', measurement: 'pressure', value: 101325, at: Date.now() - 5000 }, { sensor: 'arduino', measurement: 'dew point', value: -12.4, at: Date.now() - 95000 }],
 })
 
@@ -79,10 +80,20 @@ function command (name, c, who) {
   if (c.op.endsWith('lock')) say('locks', { device: name, locks: lab.locks[name] })
   const to = ch.on ? ch.vreq : 0
   const takes = ['setv', 'switch'].includes(c.op) ? Math.abs(to - ch.v) / (ch.ramp ?? 50) * 1000 + 300 : 200
-  const done = () => ack(name, c, who.user, id, 'done', 'OK', '', null, to)
+  const done = () => dead.has(id) ? outcomes.get(id) : ack(name, c, who.user, id, 'done', 'OK', '', null, to)
   if (takes < 2000) o = done()
   else setTimeout(done, takes)
   return { status: takes < 2000 ? 200 : 202, o }
+}
+
+// die is a driver that ends with commands under way: the gateway says so.
+function die (name) {
+  for (const o of outcomes.values()) {
+    if (o.phase !== 'accepted' || acks.find(a => a.ack.id === o.id)?.device !== name) continue
+    Object.assign(o, { phase: 'unanswered', message: 'it was accepted, and then the driver ended: what became of it is not known' })
+    dead.add(o.id)
+    say('outcome', { device: name, ...o })
+  }
 }
 
 function history (q) {
@@ -111,9 +122,12 @@ createServer(async (req, res) => {
   const url = new URL(req.url, 'http://mock')
   const json = (status, body, type = status < 400 ? 'application/json' : 'application/problem+json') => { res.writeHead(status, { 'Content-Type': type }); res.end(body === undefined ? '' : JSON.stringify(body)) }
   const problem = (status, detail, more = {}) => json(status, { type: 'about:blank', title: 'No', status, detail, ...more })
+  if (url.pathname === '/healthz') { res.writeHead(200, { 'X-Now': String(Date.now()) }); return res.end() }
   if (url.pathname.startsWith('/mock/')) {
     const what = url.pathname.slice(6)
     if (what === 'quiet') faults.quiet.has(url.searchParams.get('device')) ? faults.quiet.delete(url.searchParams.get('device')) : faults.quiet.add(url.searchParams.get('device'))
+    else if (what === 'die') die(url.searchParams.get('device'))
+    else if (what === 'run') faults.run = !faults.run
     else if (what === 'drop') { for (const s of streams) s.destroy() } else { faults[what] = !faults[what]; busSince = new Date().toISOString() }
     return json(200, { ...faults, quiet: [...faults.quiet] })
   }

@@ -24,7 +24,7 @@ function Row ({ a: { device, ack, at }, withDevice }: { a: AckOf, withDevice: bo
   const closest = ack.closest === null || ack.closest === undefined ? '' : ` (closest ${plain(ack.closest)})`
   return (
     <tr data-test="ack" data-id={ack.id} data-phase={ack.phase}>
-      <td class="nowrap" title={ack.time}>{clockTime(live.local(at))}</td>
+      <td class="nowrap" title={ack.time}>{clockTime(at)}</td>
       {withDevice && <td>{device === 'run' ? <Link to={ack.run ? `/runs/${ack.run}` : '/runs'}>run</Link> : <Link to={`/device/${encodeURIComponent(device)}`}>{device}</Link>}</td>}
       <td>{ack.channel === null || ack.channel === undefined ? '' : String(ack.channel)}</td>
       <td class="nowrap">{opText(ack.op, typeof ack.value === 'object' ? undefined : ack.value)}</td>

@@ -213,8 +213,9 @@ export interface paths {
         };
         /**
          * What happens, as server-sent events
-         * @description The first event is `hello`, a Snapshot. Then `status`, `state`, `meta`, `locks`, `ack`, `run`, `report`, `log`, `sensor`, `removed` as they happen, and
-         *     `tick` every half second: who has not seen one for two seconds has lost the gateway. `bye` says that the session has ended. A reader that is too slow is
+         * @description The first event is `hello`, a Snapshot. Then `status`, `state`, `meta`, `locks`, `ack`, `outcome`, `run`, `report`, `log`, `sensor`, `removed` as they happen.
+         *     `outcome` is of a command sent through the gateway that will have no ack any more, or had none in time: its phase is `unanswered`, and an `ack` that comes all the same is right.
+         *     `tick` comes every half second: who has not seen one for two seconds has lost the gateway. `bye` says that the session has ended. A reader that is too slow is
          *     dropped and comes again. The data of each is JSON, the schema of the event's name below.
          */
         get: operations["stream"];
@@ -946,6 +947,10 @@ export interface components {
             };
         };
         ack: components["schemas"]["AckOf"];
+        /** @description A command ended without an ack, as far as is known; run control's device is "run" */
+        outcome: components["schemas"]["Outcome"] & {
+            device: string;
+        };
         run: components["schemas"]["RunRecord"];
         report: {
             device: string;

@@ -17,6 +17,8 @@ export type Bus = Schemas['Bus']
 export type Ack = Schemas['Ack']
 export type AckOf = Schemas['AckOf']
 export type Outcome = Schemas['Outcome']
+// OutcomeOf is what the gateway itself says of a command that it will hear no more of.
+export type OutcomeOf = Schemas['outcome']
 export type Command = Schemas['Command']
 export type OffOutcome = Schemas['OffOutcome']
 export type History = Schemas['History']

@@ -30,7 +30,7 @@ export default function DevicePage ({ name }: { name: string }) {
       <div>
         <div class="page-head"><h1 tabIndex={-1}>{name}</h1><StateChip state={d.state?.state} error={d.state?.error} /><FreshChip device={name} /></div>
         <p class="muted small">{[d.meta?.model, d.meta?.serial && `serial ${d.meta.serial}`, d.meta?.firmware && `firmware ${d.meta.firmware}`, d.meta?.driver && `driver ${d.meta.driver}`].filter(Boolean).join(' · ')}</p>
-        {d.state?.state && d.state.state !== 'ready' && <p class="note warn" data-test="state-note">{stateText(d.state.state)}{d.state.since && ` since ${dateTime(d.state.since)}`}{d.state.error && `: ${d.state.error}`}</p>}
+        {d.state?.state && d.state.state !== 'ready' && <p class="note warn" data-test="state-note">{stateText(d.state.state)}{d.state.since && ` since ${dateTime(live.said(name, d.state.since))}`}{d.state.error && `: ${d.state.error}`}</p>}
         {(fresh === 'stale' || fresh === 'invalid') && <p class="note warn" data-test="stale-note">The values are not live: they are the last that are known.</p>}
       </div>
       {psu && !may('operator') && <p class="note" id="role-note" data-test="role-note">You are logged in as viewer and may look. Commands need the role operator, current limits the role expert.</p>}

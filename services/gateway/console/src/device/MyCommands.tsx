@@ -17,7 +17,7 @@ export function MyCommands ({ device }: { device: string }) {
             <strong>{commandText(s)}</strong>
             <ol class="plain steps">
               {steps(s, acks).map((step, i) => (
-                <li key={i} class="row-inline">{i > 0 && <span class="arrow" aria-hidden="true">→</span>}<Chip tone={phaseTone(step.phase === 'refused' ? 'rejected' : step.phase)}>{step.phase}</Chip><span class="num muted">{clockTime(step.at)}{i > 0 && ` +${((step.at - s.at) / 1000).toFixed(2)} s`}</span>{step.code && step.code !== 'OK' && <strong>{step.code}</strong>}</li>
+                <li key={i} class="row-inline">{i > 0 && <span class="arrow" aria-hidden="true">→</span>}<Chip tone={phaseTone(step.phase === 'refused' ? 'rejected' : step.phase)}>{step.phase}</Chip><span class="num muted">{clockTime(step.at)}{i > 0 && ` +${(Math.max(0, step.at - s.at) / 1000).toFixed(2)} s`}</span>{step.code && step.code !== 'OK' && <strong>{step.code}</strong>}</li>
               ))}
             </ol>
             {s.message && <span class="small">{s.message}</span>}

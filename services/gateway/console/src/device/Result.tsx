@@ -1,6 +1,6 @@
 // What became of the last command of its kind.
 import type { Sent } from '../live/commands'
-import { ended } from '../live/commands'
+import { settled } from '../live/commands'
 import { Chip, phaseTone } from '../ui/Chip'
 import { clockTime } from '../ui/format'
 
@@ -16,7 +16,7 @@ export function Result ({ sent, use, closest }: ResultProps) {
     <div class="result" role={bad ? 'alert' : undefined} data-test={`result-${sent.command.op}`} data-phase={sent.phase}>
       <div class={bad ? 'note bad' : 'result-line'}>
         <p>
-          <Chip tone={phaseTone(sent.phase === 'refused' ? 'rejected' : sent.phase)} icon={ended(sent) ? undefined : 'wait'}>{what}: {words[sent.phase] ?? sent.phase}</Chip>{' '}
+          <Chip tone={phaseTone(sent.phase === 'refused' ? 'rejected' : sent.phase)} icon={settled(sent) ? undefined : 'wait'}>{what}: {words[sent.phase] ?? sent.phase}</Chip>{' '}
           <span class="small num">{clockTime(sent.ended ?? sent.at)}{sent.code && sent.code !== 'OK' && ` · ${sent.code}`}</span>
         </p>
         {sent.message && <p class="small" data-test="result-message">{sent.message}</p>}

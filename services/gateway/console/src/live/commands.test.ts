@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, test } from 'node:test'
 import type { AckOf } from '../api/types'
-import { commands, commandText, heard, recheck, send, steps } from './commands'
+import { commands, commandText, follow, heard, recheck, send, steps, told } from './commands'
 import { live } from './store'
 
 const ack = (phase: string, time: string, more = {}): AckOf => ({ device: 'hv', at: 1000, ack: { time, boot: 'b', id: 'gw-1', op: 'setv', phase, code: 'OK', ...more } })
@@ -45,7 +45,7 @@ test('who answers too late is heard all the same', async () => {
   await send('hv', { op: 'setv', channel: 0, value: 100 })
   assert.equal(commands.value[0]!.phase, 'unanswered')
   heard(ack('accepted', 't1'))
-  assert.equal(commands.value[0]!.phase, 'unanswered')
+  assert.equal(commands.value[0]!.phase, 'accepted', 'it is under way')
   heard(ack('done', 't2'))
   assert.equal(commands.value[0]!.phase, 'done')
 })
@@ -67,4 +67,79 @@ test('after a break it is asked, and a gateway that does not know says that nobo
   await recheck()
   assert.equal(commands.value[0]!.phase, 'unanswered')
   assert.match(commands.value[0]!.message, /not known/)
+})
+
+const under = async () => { answers(202, outcome('accepted')); await send('hv', { op: 'setv', channel: 0, value: 100 }) }
+
+test('a driver that dies leaves nothing under way: the gateway says so', async () => {
+  await under()
+  told({ device: 'lv', ...outcome('unanswered') } as never)
+  assert.equal(commands.value[0]!.phase, 'accepted', 'another device\'s')
+  told({ device: 'hv', ...outcome('unanswered'), message: 'the driver ended' } as never)
+  assert.deepEqual([commands.value[0]!.phase, commands.value[0]!.message], ['unanswered', 'the driver ended'])
+  live.acks.value = [ack('accepted', 't1')]
+  live.acks.value.forEach(heard)
+  assert.equal(commands.value[0]!.phase, 'unanswered', 'that it was accepted is no news')
+})
+
+test('an outcome that was faster than the answer counts', async () => {
+  told({ device: 'hv', ...outcome('unanswered'), id: 'gw-2' } as never)
+  answers(202, { ...outcome('accepted'), id: 'gw-2' })
+  await send('hv', { op: 'setv', channel: 0, value: 100 })
+  assert.equal(commands.value[0]!.phase, 'unanswered')
+})
+
+test('unanswered, then answered: the way is in order, and ends as it ended', async () => {
+  answers(504, { type: '', title: 'No answer', status: 504, detail: 'none', id: 'gw-1', phase: 'unanswered', code: '' })
+  await send('hv', { op: 'setv', channel: 0, value: 100 })
+  const later = Date.now() + 5000
+  live.acks.value = [{ ...ack('done', 't2'), at: later + 1 }, { ...ack('accepted', 't1'), at: later }]
+  heard(live.acks.value[1]!)
+  heard(live.acks.value[0]!)
+  const s = commands.value[0]!
+  assert.equal(s.phase, 'done')
+  assert.deepEqual(steps(s, live.acks.value).map(x => x.phase), ['sent', 'unanswered', 'accepted', 'done'])
+})
+
+test('what was unanswered is asked about after a break, too', async () => {
+  answers(504, { type: '', title: 'No answer', status: 504, detail: 'none', id: 'gw-1', phase: 'unanswered', code: '' })
+  await send('hv', { op: 'setv', channel: 0, value: 100 })
+  answers(404, { type: '', title: 'Not found', status: 404, detail: '' })
+  await recheck()
+  assert.deepEqual([commands.value[0]!.phase, commands.value[0]!.message], ['unanswered', 'none'])
+  answers(200, outcome('done'))
+  await recheck()
+  assert.equal(commands.value[0]!.phase, 'done')
+})
+
+test('a duplicate of somebody else does not end ours', async () => {
+  await under()
+  heard(ack('rejected', 't3', { code: 'DUPLICATE' }))
+  heard(ack('failed', 't3', { op: 'switch' }))
+  assert.equal(commands.value[0]!.phase, 'accepted')
+})
+
+test('what is sent otherwise is followed to its end: all off, and runs', () => {
+  const off = follow('hv', { op: 'switch', channel: 'all', value: 'off' }, outcome('accepted') as never)
+  heard(ack('failed', 't2', { op: 'switch', message: 'the relay hangs' }))
+  const s = commands.value.find(c => c.key === off)!
+  assert.deepEqual([s.phase, s.message], ['failed', 'the relay hangs'])
+  live.acks.value = [{ device: 'run', at: 1, ack: { time: 't', boot: 'r', id: 'gw-7', op: 'abort', phase: 'done', code: 'OK' } }]
+  const key = follow('run', { op: 'abort' }, { ...outcome('accepted'), id: 'gw-7' } as never, 42)
+  const abort = commands.value.find(c => c.key === key)!
+  assert.deepEqual([abort.phase, commandText(abort)], ['done', 'run 42: abort'])
+})
+
+test('what is under way is kept, however many commands there are', async () => {
+  await under()
+  for (let i = 0; i < 400; i++) follow('lv', { op: 'clear' }, { ...outcome('done'), id: `x${i}` } as never)
+  assert.equal(commands.value.at(-1)!.id, 'gw-1')
+  assert.ok(commands.value.length < 300)
+})
+
+test('all times are the gateway\'s, though this clock is an hour ahead', async () => {
+  live.clock.sample(Date.now(), Date.now() - 3_600_000)
+  await under()
+  live.clock.forget()
+  assert.ok(Math.abs(commands.value[0]!.at - (Date.now() - 3_600_000)) < 1000)
 })

@@ -1,9 +1,10 @@
 // The page's one stream.
 import { effect, untracked } from '@preact/signals'
 import { ask, me, toLogin } from '../session'
-import { heard, recheck } from './commands'
+import { heard, recheck, told } from './commands'
 import { live } from './store'
 import { Stream } from './stream'
+import { askHealth, Trips } from './trip'
 
 const stream = new Stream(live, {
   open: () => new EventSource('/api/v1/stream'),
@@ -13,6 +14,8 @@ const stream = new Stream(live, {
   bye: toLogin,
 })
 
+const trips = new Trips(live.clock, { ask: askHealth, now: () => Date.now(), steady: () => performance.now() })
+
 // connect keeps the stream open while somebody is logged in.
 export function connect (): void {
   setInterval(() => stream.look(), 250)
@@ -21,12 +24,15 @@ export function connect (): void {
     if (me.value) stream.start()
     else if (me.value === null) stream.stop()
   })
-  let seen = 0
+  live.onAck(heard)
+  live.onOutcome(told)
+  setInterval(() => { if (me.value) void trips.look() }, 1000)
   effect(() => {
-    const acks = live.acks.value
-    // The list is cut at its beginning: what is new is at its end.
-    untracked(() => { for (const a of acks.slice(-100)) if (a.at >= seen) heard(a) })
-    seen = acks.at(-1)?.at ?? 0
+    if (live.hellos.value === 0) return
+    const again = live.hellos.value > 1
+    untracked(() => {
+      void trips.go()
+      if (again) void recheck()
+    })
   })
-  effect(() => { if (live.hellos.value > 1) untracked(() => { void recheck() }) })
 }

@@ -29,13 +29,12 @@ test('hello brings all, by the gateway\'s clock', () => {
   assert.deepEqual(s.names.value, ['hv'])
   assert.equal(s.link.value, 'ok')
   assert.equal(s.freshness('hv').value, 'live')
-  assert.equal(s.local(999_900), 999_900 + AHEAD)
   assert.deepEqual(s.ring.track('hv', 0, 'vmon'), { time: [999_900], value: [99] }, 'the ring is in the gateway\'s time')
 })
 
 test('values age though nothing comes: stale past 1.5 periods, invalid past 5', () => {
   const s = begun()
-  for (const [ms, want] of [[1400, 'live'], [1401, 'stale'], [4900, 'stale'], [4901, 'invalid']] as const) {
+  for (const [ms, want] of [[1450, 'live'], [1451, 'stale'], [4950, 'stale'], [4951, 'invalid']] as const) {
     after(s, ms)
     assert.equal(s.freshness('hv').value, want, `after ${ms} ms`)
   }
@@ -110,4 +109,65 @@ test('logs go to who listens', () => {
   stop()
   s.apply('log', { device: 'ph2acf', log: { lines: [] } }, 0)
   assert.deepEqual(heard, ['ph2acf'])
+})
+
+test('a device that does not read its instrument has no live values, however young they are', () => {
+  for (const is of ['unreachable', 'stopped', 'lost']) {
+    const s = begun()
+    s.apply('state', { device: 'hv', state: { state: is, boot: 'b', error: '' } }, 0)
+    assert.equal(s.freshness('hv').value, 'stale', is)
+    after(s, 6000)
+    s.apply('tick', { now: 1_006_000, bus }, 1_006_000 + AHEAD)
+    assert.equal(s.freshness('hv').value, 'invalid', is)
+  }
+})
+
+test('the gateway\'s clock is set back: the page takes its word, and no banner comes', () => {
+  const s = begun()
+  s.apply('tick', { now: 1_000_500, bus }, 1_000_500 + AHEAD)
+  const BACK = 600_000
+  for (let t = 1000; t <= 200_000; t += 500) {
+    s.apply('tick', { now: 1_000_000 + t - BACK, bus }, 1_000_000 + t + AHEAD)
+    assert.equal(s.link.value, 'ok', `after ${t} ms`)
+  }
+})
+
+test('acks and outcomes are heard once each, whatever time they are of', () => {
+  const s = begun()
+  const heard: string[] = []
+  const stopAcks = s.onAck(a => heard.push(a.ack.phase))
+  const stop = s.onOutcome(o => heard.push(`${o.device} ${o.phase}`))
+  const ack = (phase: string, time: string, at: number) => ({ device: 'hv', at, ack: { time, boot: 'b', id: '1', op: 'setv', phase, code: 'OK' } })
+  s.apply('ack', ack('accepted', 't1', 1_000_000), 0)
+  s.apply('ack', ack('done', 't2', 400_000), 0) // the gateway's clock was set back
+  s.apply('hello', { ...hello(1_001_000), acks: [ack('accepted', 't1', 1_000_000), ack('done', 't2', 400_000)] }, 1_001_000 + AHEAD)
+  s.apply('outcome', { device: 'hv', id: '1', phase: 'unanswered' }, 0)
+  stopAcks()
+  stop()
+  s.apply('ack', ack('failed', 't3', 2_000_000), 0)
+  s.apply('outcome', { device: 'hv', id: '1', phase: 'unanswered' }, 0)
+  assert.deepEqual(heard, ['accepted', 'done', 'hv unanswered'])
+})
+
+test('a clock here that is wrong is told above 5 s, and not for each millisecond', () => {
+  for (const [ahead, want] of [[0, 0], [4900, 0], [-4900, 0], [5100, 5100], [-60_000, -60_000]] as const) {
+    const s = new Store(1_000_000 + ahead)
+    s.apply('hello', hello(1_000_000), 1_000_000 + ahead)
+    assert.equal(s.wrong.value, want)
+    s.apply('tick', { now: 1_000_500, bus }, 1_000_500 + ahead - 300)
+    assert.equal(s.wrong.value, want)
+  }
+})
+
+test('what a device has written is shown by the gateway\'s clock', () => {
+  const s = begun()
+  const time = (at: number) => new Date(at).toISOString()
+  const status = (at: number, time: string) => s.apply('status', { device: 'hv', at, status: [{ number: 0, time }] }, 0)
+  assert.equal(s.said('hv', time(5000)), 5000, 'a status without a time')
+  status(1_000_500, time(1_000_450))
+  assert.equal(s.said('hv', time(5000)), 5000)
+  status(1_001_500, time(1_001_500 - 3_600_000)) // an hour behind
+  assert.equal(s.said('hv', time(5000)), 3_605_000)
+  assert.equal(s.said('nobody', time(5000)), 5000)
+  assert.ok(Number.isNaN(s.said('hv', undefined)))
 })

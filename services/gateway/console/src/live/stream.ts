@@ -2,7 +2,7 @@
 // machine may sleep, and the page goes on by itself.
 import type { Store } from './store'
 
-const KINDS = ['hello', 'tick', 'status', 'state', 'meta', 'locks', 'ack', 'run', 'report', 'log', 'sensor', 'removed', 'bye']
+const KINDS = ['hello', 'tick', 'status', 'state', 'meta', 'locks', 'ack', 'outcome', 'run', 'report', 'log', 'sensor', 'removed', 'bye']
 const FIRST = 250 // ms before the next attempt, doubled up to MOST
 const MOST = 2000
 const SILENT = 4000 // ms after which a connection that brings nothing is given up

@@ -2,13 +2,17 @@
 import { useState } from 'preact/hooks'
 import { ApiError, call, says } from '../api/client'
 import type { OffOutcome } from '../api/types'
+import { commands, follow } from '../live/commands'
+import { Result } from '../device/Result'
 import { may } from '../session'
 import { announce } from '../ui/announce'
-import { Chip, phaseTone } from '../ui/Chip'
 import { Dialog } from '../ui/Dialog'
 import { Icon } from '../ui/icons'
 
-type Results = OffOutcome['results']
+// Told are the keys in `commands` of what each supply was told: what comes of it is known later.
+type Told = Array<{ device: string, key: number }>
+
+const tell = (results: OffOutcome['results']): Told => results.map(r => ({ device: r.device, key: follow(r.device, { op: 'switch', channel: 'all', value: 'off' }, r.outcome) }))
 
 export function AllOff () {
   const [open, setOpen] = useState(false)
@@ -25,17 +29,17 @@ export function AllOff () {
 
 function Ask ({ close }: { close: () => void }) {
   const [busy, setBusy] = useState(false)
-  const [results, setResults] = useState<Results | null>(null)
+  const [results, setResults] = useState<Told | null>(null)
   const [error, setError] = useState('')
   const off = async () => {
     setBusy(true)
     setError('')
     try {
-      setResults((await call<OffOutcome>('POST', '/off', { body: {} })).body.results)
+      setResults(tell((await call<OffOutcome>('POST', '/off', { body: {} })).body.results))
       announce('All supplies were told to switch off.')
     } catch (e) {
       const partial = e instanceof ApiError ? (e.problem as Partial<OffOutcome>).results : undefined
-      setResults(partial ?? null)
+      setResults(partial ? tell(partial) : null)
       setError(says(e))
     }
     setBusy(false)
@@ -51,7 +55,7 @@ function Ask ({ close }: { close: () => void }) {
           <tbody>{results.map(r => (
             <tr key={r.device} data-test={`off-${r.device}`}>
               <th scope="row">{r.device}</th>
-              <td><Chip tone={phaseTone(r.outcome.phase)}>{r.outcome.phase === 'accepted' ? 'under way' : r.outcome.phase}</Chip> {r.outcome.message}</td>
+              <td><Became of={r.key} /></td>
             </tr>
           ))}</tbody>
         </table>
@@ -63,4 +67,9 @@ function Ask ({ close }: { close: () => void }) {
       </div>
     </>
   )
+}
+
+function Became ({ of }: { of: number }) {
+  const sent = commands.value.find(c => c.key === of)
+  return sent ? <Result sent={sent} /> : null
 }

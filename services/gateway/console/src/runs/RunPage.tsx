@@ -1,6 +1,7 @@
 // All that is kept of a run, and how it goes on while it is under way.
 import { useEffect, useState } from 'preact/hooks'
 import { ApiError, get } from '../api/client'
+import { lostRun } from '../live/lostRun'
 import { live } from '../live/store'
 import { Link } from '../router'
 import { Icon } from '../ui/icons'
@@ -38,12 +39,13 @@ export default function RunPage ({ run }: { run: number }) {
   }, [waiting, busy, again])
   useEffect(() => setAgain(0), [run])
 
+  const lost = mine !== undefined && lostRun() !== null
   const going = mine !== undefined && underWay(mine.state)
   return (
     <div class="page runs" data-test="run-page" data-complete={doc !== undefined && complete(doc)}>
       <div class="page-head">
         <h1 tabIndex={-1}>Run {run}</h1>
-        {doc || mine ? <State state={mine?.state ?? doc?.state ?? ''} error={mine?.error} test="run-state" /> : null}
+        {doc || mine ? <State state={mine?.state ?? doc?.state ?? ''} error={mine?.error} was={lost} test="run-state" /> : null}
         <span class="spring" />
         <nav class="row" aria-label="Other runs">
           {run > 1 ? <Link class="btn small" to={`/runs/${run - 1}`} data-test="previous">Run {run - 1}</Link> : null}
@@ -52,7 +54,7 @@ export default function RunPage ({ run }: { run: number }) {
         </nav>
       </div>
       {going ? <Now link={false} /> : null}
-      <Completeness doc={doc} record={mine} />
+      <Completeness doc={doc} record={mine} lost={lost} />
       {missing && mine ? <Warn test="incomplete">The database has nothing of this run yet; it is asked again until it has.</Warn> : error ? <Wrong error={error} what={doc ? 'It could not be read again' : missing ? `Run ${run}` : `Run ${run} cannot be read`} /> : null}
       {!doc && !error ? <p role="status" aria-busy="true">Reading run {run}…</p> : null}
       {!doc && !going && mine ? <Now link={false} /> : null}
@@ -61,8 +63,9 @@ export default function RunPage ({ run }: { run: number }) {
   )
 }
 
-function Completeness ({ doc, record }: { doc: Run | undefined, record: Live | undefined }) {
+function Completeness ({ doc, record, lost }: { doc: Run | undefined, record: Live | undefined, lost: boolean }) {
   if (!doc || complete(doc)) return null
+  if (record && lost) return <Warn test="incomplete">This run was under way when it was last heard of. What is below is what is kept so far.</Warn>
   if (record && underWay(record.state)) return <Warn test="incomplete">This run is under way. What is below is what is kept so far; it is read again as the run goes on.</Warn>
   const how = record && ended(record.state) ? `The run is ${record.state}. ` : ''
   return <Warn test="incomplete">{how}Not all of it is in the database yet: this page reads it again until it is. That takes some seconds, longer when the database is away.</Warn>

@@ -18,7 +18,7 @@ export function FreshChip ({ device }: { device: string }) {
     const f = live.freshness(device).value
     const d = live.device(device).value
     if (!d || f === 'none' || f === 'live') return look[f].word
-    return `${look[f].word} · last at ${clockTime(live.local(d.at))}, ${duration(live.gatewayNow.value - d.at)} ago`
+    return `${look[f].word} · last at ${clockTime(d.at)}, ${duration(live.gatewayNow.value - d.at)} ago`
   })
   const f = live.freshness(device).value
   return <span data-fresh={f} data-test="freshness"><Chip tone={look[f].tone} icon={look[f].icon}>{text.value}</Chip></span>

@@ -6,7 +6,9 @@ import { dateTime } from '../../ui/format'
 import { Icon } from '../../ui/icons'
 import { icons, means, tone } from '../data/states'
 
-export function State ({ state, error = '', test }: { state: string, error?: string, test?: string }) {
+// State is a run's. With `was` it is the last that is known.
+export function State ({ state, error = '', test, was = false }: { state: string, error?: string, test?: string, was?: boolean }) {
+  if (was) return <Chip tone="idle" icon="stale" title="Last known" test={test}>was {state}</Chip>
   return <Chip tone={tone(state, error)} icon={icons[state] ?? 'none'} title={means[state] ?? ''} test={test}>{state}</Chip>
 }
 

@@ -2,6 +2,7 @@
 import { useEffect, useState } from 'preact/hooks'
 import { post } from '../../api/client'
 import type { Outcome } from '../../api/types'
+import { follow } from '../../live/commands'
 import { Dialog } from '../../ui/Dialog'
 import { announce } from '../../ui/announce'
 import type { Live } from '../data/document'
@@ -18,7 +19,8 @@ export function AbortDialog ({ run, open, close }: { run: Live, open: boolean, c
     setBusy(true)
     setError(null)
     try {
-      await post<Outcome>(`/runs/${run.run}/abort`, reason.trim() ? { reason: reason.trim() } : {})
+      const { body } = await post<Outcome>(`/runs/${run.run}/abort`, reason.trim() ? { reason: reason.trim() } : {})
+      follow('run', { op: 'abort' }, body, run.run)
       announce(`Run ${run.run} is being ended.`)
       setReason('')
       close()

@@ -1,6 +1,7 @@
 // Runs that are kept, the newest first. Filters and the page stand in the address.
 import { get } from '../../api/client'
 import type { RunRecord } from '../../api/types'
+import { lostRun } from '../../live/lostRun'
 import { live } from '../../live/store'
 import { address, Link, queryOf, setQuery } from '../../router'
 import { FilterField } from '../../ui/FilterField'
@@ -54,6 +55,7 @@ function Filter ({ name, text, onText }: { name: string, text: string, onText: (
 }
 
 function List ({ runs, filtered, going }: { runs: Run[], filtered: boolean, going: RunRecord | null }) {
+  const lost = lostRun() !== null
   if (runs.length === 0) return <p data-test="no-runs">{filtered ? 'No run fits.' : 'There are no runs yet.'}</p>
   return (
     <table class="runs-list" data-test="run-list">
@@ -63,7 +65,7 @@ function List ({ runs, filtered, going }: { runs: Run[], filtered: boolean, goin
         {runs.map(r => (
           <tr key={r.run} data-test={`run-${r.run}`}>
             <th scope="row"><Link to={`/runs/${r.run}`}>{r.run}</Link></th>
-            <td class="runs-cell-state"><State state={going?.run === r.run && !complete(r) ? going.state : r.state} />{complete(r) ? null : <span class="muted small"> not complete</span>}</td>
+            <td class="runs-cell-state"><State state={going?.run === r.run && !complete(r) ? going.state : r.state} was={lost && going?.run === r.run && !complete(r)} />{complete(r) ? null : <span class="muted small"> not complete</span>}</td>
             <td data-head="Procedure">{r.procedure}</td>
             <td data-head="Module">{r.module}</td>
             <td data-head="Asked for"><Time at={r.asked} /></td>

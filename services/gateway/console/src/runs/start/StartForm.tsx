@@ -3,6 +3,8 @@ import { computed, signal } from '@preact/signals'
 import { useState } from 'preact/hooks'
 import { ApiError, get, post } from '../../api/client'
 import type { Outcome, StartRun } from '../../api/types'
+import { Result } from '../../device/Result'
+import { commands, follow } from '../../live/commands'
 import { live } from '../../live/store'
 import { Link } from '../../router'
 import { may, me } from '../../session'
@@ -41,7 +43,7 @@ export function StartForm () {
   )
 }
 
-type Answer = { outcome: Outcome, dry: boolean } | { error: unknown } | null
+type Answer = { outcome: Outcome, dry: boolean, key?: number } | { error: unknown } | null
 
 function Form ({ of, list }: { of: Startable, list: Startable[] }) {
   const [shown, setShown] = useState<ReadonlySet<string>>(new Set())
@@ -72,7 +74,7 @@ function Form ({ of, list }: { of: Startable, list: Startable[] }) {
     const body: StartRun = { procedure: of.procedure, device: of.device, parameters: values, ...(Object.keys(names).length ? { configurations: names } : {}), dry }
     try {
       const { body: outcome } = await post<Outcome>('/runs', body)
-      setAnswer({ outcome, dry })
+      setAnswer({ outcome, dry, key: dry ? undefined : follow('run', { op: 'start' }, outcome, outcome.run) })
     } catch (error) {
       setAnswer({ error })
       const name = error instanceof ApiError ? blamed(error.message, of.about) : undefined
@@ -123,12 +125,16 @@ function Said ({ answer }: { answer: Answer }) {
   if (!answer) return null
   if ('error' in answer) return <Wrong error={answer.error} what="Not started" />
   const { outcome, dry } = answer
+  const sent = commands.value.find(c => c.key === answer.key)
   return (
-    <p class="note ok runs-sign">
-      <Icon name="ok" size={16} />
-      <span>
-        {dry ? 'Checked: it could be started as it stands. Nothing has happened.' : outcome.run ? <>Started: <Link to={`/runs/${outcome.run}`}>run {outcome.run}</Link> has its number.</> : outcome.message || 'Accepted.'}
-      </span>
-    </p>
+    <>
+      <p class="note ok runs-sign">
+        <Icon name="ok" size={16} />
+        <span>
+          {dry ? 'Checked: it could be started as it stands. Nothing has happened.' : outcome.run ? <>Started: <Link to={`/runs/${outcome.run}`}>run {outcome.run}</Link> has its number.</> : outcome.message || 'Accepted.'}
+        </span>
+      </p>
+      {sent ? <Result sent={sent} /> : null}
+    </>
   )
 }

@@ -1,5 +1,9 @@
 // The run that is under way, or the last one, as run control says it.
+import { useComputed } from '@preact/signals'
 import { useEffect, useRef, useState } from 'preact/hooks'
+import { Result } from '../../device/Result'
+import { commands } from '../../live/commands'
+import { lostRun, type LostRun } from '../../live/lostRun'
 import { live } from '../../live/store'
 import { Link } from '../../router'
 import { may } from '../../session'
@@ -18,42 +22,44 @@ export function Now ({ link = true }: { link?: boolean }) {
   const run = live.run.value as Live | null
   if (!run || run.run === 0) return <Section id="now" title="No run yet"><p>{live.link.value === 'connecting' ? 'Waiting for the gateway…' : 'There has never been a run in this laboratory.'}</p></Section>
   const going = underWay(run.state)
-  const title = going ? `Run ${run.run} is under way` : `The last run: ${run.run}`
+  const lost = lostRun()
+  const title = going ? `Run ${run.run} ${lost ? 'was' : 'is'} under way` : `The last run: ${run.run}`
   return (
-    <Section id="now" title={title} end={<>{link ? <State state={run.state} error={run.error} test="now-state" /> : null}{link ? <Link class="btn small" to={`/runs/${run.run}`} data-test="now-link">All of run {run.run}<Icon name="next" /></Link> : null}</>}>
-      {live.link.value === 'ok' ? null : <Warn test="now-stale">Not live: this is how it was at {clockTime(live.local(live.heard.value))}.</Warn>}
+    <Section id="now" title={title} end={<>{link ? <State state={run.state} error={run.error} was={lost !== null} test="now-state" /> : null}{link ? <Link class="btn small" to={`/runs/${run.run}`} data-test="now-link">All of run {run.run}<Icon name="next" /></Link> : null}</>}>
+      {lost ? <Warn test="now-stale">{lost.why}{Number.isFinite(lost.since) ? ` since ${clockTime(lost.since)}` : ''}. Not live: this is the last that is known of the run.</Warn> : live.link.value === 'ok' ? null : <Warn test="now-stale">Not live: this is how it was at {clockTime(live.heard.value)}.</Warn>}
       <div class="runs-now">
         <Stepper state={run.state} transitions={run.transitions} />
-        {going ? <Bar run={run} /> : null}
+        {going ? <Bar run={run} lost={lost !== null} /> : null}
         {run.error ? <p class={ended(run.state) && run.state !== 'finished' ? 'note bad' : 'note warn'} data-test="now-error">{run.error}</p> : null}
         <Facts
           test="now-facts" of={[
             ['Procedure', run.procedure], ['Module', run.module], ['On', run.device], ['Asked for by', run.user], ['Asked for', run.asked ? <Time at={run.asked} /> : ''],
-            [going ? 'For' : 'Took', <Elapsed key="e" run={run} />], ['Results', run.results],
+            [going ? 'For' : 'Took', <Elapsed key="e" run={run} lost={lost} />], ['Results', run.results],
           ]}
         />
         {going ? <Abort run={run} /> : null}
+        <AbortResult run={run.run} />
         <Tail run={run.run} open={going} />
       </div>
     </Section>
   )
 }
 
-function Bar ({ run }: { run: Live }) {
+function Bar ({ run, lost }: { run: Live, lost: boolean }) {
   const known = typeof run.progress === 'number' && run.state === 'running'
   const percent = Math.round((run.progress ?? 0) * 100)
-  const text = [known ? `${percent} %` : '', run.phase || (means[run.state] ?? '')].filter(Boolean).join(' · ')
+  const text = [known ? `${lost ? 'was at ' : ''}${percent} %` : '', run.phase || (means[run.state] ?? '')].filter(Boolean).join(' · ')
   return (
-    <div class="runs-bar" data-test="progress">
-      {known ? <progress max={1} value={run.progress} aria-label={`Progress of run ${run.run}`} /> : <progress aria-label={`Progress of run ${run.run}`} />}
+    <div class={`runs-bar ${lost ? 'is-stale' : ''}`} data-test="progress">
+      {known || lost ? <progress max={1} value={run.progress ?? 0} aria-label={`Progress of run ${run.run}`} /> : <progress aria-label={`Progress of run ${run.run}`} />}
       <span data-test="progress-text">{text}</span>
     </div>
   )
 }
 
 // Elapsed is drawn four times a second, and nothing else with it.
-function Elapsed ({ run }: { run: Live }) {
-  const to = ended(run.state) ? Date.parse(run.since ?? run.end ?? '') : live.gatewayNow.value
+function Elapsed ({ run, lost }: { run: Live, lost: LostRun | null }) {
+  const to = ended(run.state) ? Date.parse(run.since ?? run.end ?? '') : lost ? lost.since : live.gatewayNow.value
   const s = (to - Date.parse(run.asked ?? run.since ?? '')) / 1000
   return <span data-test="elapsed">{took(underWay(run.state) ? Math.max(0, Math.floor(s)) : s)}</span>
 }
@@ -68,6 +74,12 @@ function Abort ({ run }: { run: Live }) {
       <AbortDialog run={run} open={open} close={() => setOpen(false)} />
     </div>
   )
+}
+
+// AbortResult is what came of the abort that this page has sent; it stays when the run has ended.
+function AbortResult ({ run }: { run: number }) {
+  const last = useComputed(() => commands.value.find(c => c.device === 'run' && c.command.op === 'abort' && c.run === run)).value
+  return last ? <Result sent={last} /> : null
 }
 
 // Tail are the last lines of the program as they come. It stays at the end unless one has scrolled up.
