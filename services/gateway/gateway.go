@@ -121,7 +121,10 @@ func open(env *service.Env, cfg *config) (g *gateway, err error) {
 	if g.member, err = env.Join(cfg.Options("dcs-"+env.Name), cfg.Root.ServiceState(env.Name)); err != nil {
 		return g, err
 	}
-	g.live = live.New(live.Config{Root: cfg.Root, Name: env.Name, Boot: env.Boot, Log: env.Log, Metrics: env.Metrics, Wait: answerTime})
+	g.live = live.New(live.Config{
+		Root: cfg.Root, Name: env.Name, Boot: env.Boot, Log: env.Log, Metrics: env.Metrics, Wait: answerTime,
+		Ended: func(device string, o live.Outcome) { g.record.Silence(device, *o.Ack, o.Message) },
+	})
 	g.live.Attach(g.member)
 	return g, nil
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -155,11 +156,12 @@ func links(cfg *config) func(door.Who) map[string]string {
 }
 
 // health is for those who ask whether the door is open; it says no more, since
-// everybody may ask.
+// everybody may ask. With the time a page can tell how late what it hears is.
 func health(g *gateway) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Now", strconv.FormatInt(time.Now().UnixMilli(), 10))
 		if b := g.live.Snapshot().Bus; !b.Connected || !b.Alive {
 			_, _ = w.Write([]byte("ok, without the bus\n"))
 			return

@@ -3,12 +3,16 @@ package main
 import (
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"trackerdcs/pkg/accounts"
 	"trackerdcs/services/gateway/door"
+	"trackerdcs/services/gateway/live"
 )
 
 // A browser that was told to come with TLS alone to localhost could not reach
@@ -56,4 +60,19 @@ func TestLinks(t *testing.T) {
 		}
 	}
 	assert.Empty(t, links(&config{})(door.Who{Role: accounts.Admin}))
+}
+
+// A page tells with it how late the stream is.
+func TestHealthSaysTheTime(t *testing.T) {
+	h := health(&gateway{live: live.New(live.Config{})})
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		w := httptest.NewRecorder()
+		before := time.Now().UnixMilli()
+		h.ServeHTTP(w, httptest.NewRequest(method, "/healthz", nil))
+		now, err := strconv.ParseInt(w.Header().Get("X-Now"), 10, 64)
+		require.NoError(t, err)
+		assert.GreaterOrEqual(t, now, before)
+		assert.LessOrEqual(t, now, time.Now().UnixMilli())
+		assert.Equal(t, "no-store", w.Header().Get("Cache-Control"))
+	}
 }

@@ -78,7 +78,7 @@ func TestOnABroker(t *testing.T) {
 	cmd := lab.Await(0, "the command", func(m bus.Message) bool { return m.Topic == "lab1/hv/cmd/setv/0" })
 	c, err := wire.ParseCommand("setv", "0", cmd.Payload)
 	require.NoError(t, err)
-	lab.Say("lab1/hv/ack", `{"id":"`+c.ID+`","phase":"done","code":"OK"}`)
+	lab.Say("lab1/hv/ack", `{"id":"`+c.ID+`","op":"setv","channel":0,"value":100,"phase":"done","code":"OK"}`)
 	assert.Equal(t, wire.Done, (<-done).Phase)
 
 	b.Stop()

@@ -39,7 +39,8 @@ func (l *Live) Do(ctx context.Context, device string, c wire.Command) (Outcome, 
 		return Outcome{}, fmt.Errorf("a command to %s: its value is not a number", device)
 	}
 	c.ID, c.Expires = l.complete(c.ID, c.Expires)
-	return l.send(ctx, device, c.ID, l.c.Root.Command(device, c.Op, c.Channel.String()), c.Payload())
+	q := request{device: device, id: c.ID, op: c.Op, ch: c.Channel.String(), value: c.Value()}
+	return l.send(ctx, q, l.c.Root.Command(device, c.Op, c.Channel.String()), c.Payload())
 }
 
 // DoRun sends a command to run control and waits as Do does.
@@ -54,7 +55,7 @@ func (l *Live) DoRun(ctx context.Context, c wire.RunCommand) (Outcome, error) {
 		return Outcome{}, fmt.Errorf("a command about runs: its configurations: %w", err)
 	}
 	c.ID, c.Expires = l.complete(c.ID, c.Expires)
-	return l.send(ctx, runControl, c.ID, l.c.Root.RunCommand(c.Op), c.Payload())
+	return l.send(ctx, request{device: runControl, id: c.ID, op: c.Op}, l.c.Root.RunCommand(c.Op), c.Payload())
 }
 
 // complete gives a command an id and an end where it has none.
@@ -73,7 +74,8 @@ func (l *Live) complete(id string, expires time.Time) (string, time.Time) {
 func (l *Live) Outcome(id string) (Outcome, bool) { return l.book.find(id) }
 
 // send publishes a command and waits for its end.
-func (l *Live) send(ctx context.Context, device, id, topic string, payload []byte) (Outcome, error) {
+func (l *Live) send(ctx context.Context, q request, topic string, payload []byte) (Outcome, error) {
+	device := q.device
 	if err := ctx.Err(); err != nil {
 		return Outcome{}, fmt.Errorf("a command to %s: %w", device, err)
 	}
@@ -83,24 +85,34 @@ func (l *Live) send(ctx context.Context, device, id, topic string, payload []byt
 	if len(payload) > wire.MaxCommand {
 		return Outcome{}, fmt.Errorf("a command to %s: it has %d bytes, at most %d are read", device, len(payload), wire.MaxCommand)
 	}
-	e := l.book.open(device, id)
+	e := l.book.open(q)
 	if !l.publish(bus.Message{Topic: topic, Payload: payload, QoS: 1}) {
 		l.book.cancel(e)
 		return Outcome{}, fmt.Errorf("a command to %s: %w", device, bus.ErrOffline)
 	}
+	err := l.await(ctx, e)
+	o, gaveUp := l.book.close(e)
+	if gaveUp {
+		l.mail.gaveUp(OutcomeOf{device, o})
+	}
+	return o, err
+}
+
+// await waits for the end of a command.
+func (l *Live) await(ctx context.Context, e *entry) error {
 	timer := time.NewTimer(l.c.Wait)
 	defer timer.Stop()
 	for {
 		o, changed := l.book.look(e)
 		if o.settled() {
-			return l.book.close(e), nil
+			return nil
 		}
 		select {
 		case <-changed:
 		case <-timer.C:
-			return l.book.close(e), nil
+			return nil
 		case <-ctx.Done():
-			return l.book.close(e), fmt.Errorf("waiting for the ack of %s to %s: %w", id, device, ctx.Err())
+			return fmt.Errorf("waiting for the ack of %s to %s: %w", e.id, e.device, ctx.Err())
 		}
 	}
 }

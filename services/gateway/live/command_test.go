@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
@@ -19,8 +20,12 @@ import (
 func ackOf(t *testing.T, m bus.Message, phase, code, more string) string {
 	t.Helper()
 	c := commandOf(t, m)
-	return fmt.Sprintf(`{"time":%q,"boot":"a","id":%q,"op":%q,"channel":0,"phase":%q,"code":%q%s}`,
-		time.Now().UTC().Format(time.RFC3339Nano), c.ID, c.Op, phase, code, more)
+	value, err := json.Marshal(c.Value())
+	require.NoError(t, err)
+	channel, err := json.Marshal(c.Channel)
+	require.NoError(t, err)
+	return fmt.Sprintf(`{"time":%q,"boot":"a","id":%q,"op":%q,"channel":%s,"value":%s,"user":%q,"phase":%q,"code":%q%s}`,
+		time.Now().UTC().Format(time.RFC3339Nano), c.ID, c.Op, channel, value, c.User, phase, code, more)
 }
 
 func commandOf(t *testing.T, m bus.Message) wire.Command {
@@ -185,7 +190,7 @@ func TestCallerLeaves(t *testing.T) {
 		_, err = w.Do(ctx, "hv", wire.Command{Op: wire.Clear, Channel: wire.All()})
 		require.Error(t, err)
 		assert.Len(t, w.bus.commands(), 1, "who has left already sends nothing")
-		w.say("/hv/ack", `{"id":"`+o.ID+`","phase":"done","code":"OK"}`)
+		w.say("/hv/ack", `{"id":"`+o.ID+`","op":"clear","channel":"all","phase":"done","code":"OK"}`)
 		o, _ = w.Outcome(o.ID)
 		assert.Equal(t, wire.Done, o.Phase)
 	})
@@ -197,9 +202,9 @@ func TestDoRun(t *testing.T) {
 			w.bus.answer = func(m bus.Message) {
 				c, err := wire.ParseRunCommand(wire.Start, m.Payload)
 				assert.NoError(t, err)
-				w.bus.handler(bus.Message{Topic: "/hv/ack", Payload: []byte(`{"id":"` + c.ID + `","phase":"done"}`)})
+				w.bus.handler(bus.Message{Topic: "/hv/ack", Payload: []byte(`{"id":"` + c.ID + `","op":"start","phase":"done"}`)})
 				time.Sleep(time.Second)
-				w.bus.handler(bus.Message{Topic: "/run/ack", Payload: []byte(`{"id":"` + c.ID + `","phase":"accepted","code":"OK","run":42}`)})
+				w.bus.handler(bus.Message{Topic: "/run/ack", Payload: []byte(`{"id":"` + c.ID + `","op":"start","channel":null,"phase":"accepted","code":"OK","run":42}`)})
 			}
 		})
 		o, err := w.DoRun(w.t.Context(), wire.RunCommand{Op: wire.Start, Procedure: "calibration", User: "alice", Parameters: wire.Parameters{"vcal": 200.}})
@@ -208,7 +213,7 @@ func TestDoRun(t *testing.T) {
 		assert.EqualValues(t, 42, o.Run)
 		sent := w.bus.commands()
 		assert.Equal(t, "/run/cmd/start", sent[0].Topic)
-		w.say("/run/ack", `{"id":"`+o.ID+`","phase":"superseded","code":"OK","run":42}`)
+		w.say("/run/ack", `{"id":"`+o.ID+`","op":"start","channel":null,"phase":"superseded","code":"OK","run":42}`)
 		o, _ = w.Outcome(o.ID)
 		assert.Equal(t, wire.Superseded, o.Phase)
 	})
@@ -241,7 +246,7 @@ func TestDriverEndsInACommand(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, tt.want, o.Phase, "%s %s", tt.state, tt.boot)
 			assert.Equal(t, tt.want == PhaseUnanswered, time.Since(began) < defaultWait)
-			w.say("/hv/ack", `{"id":"`+o.ID+`","phase":"done","code":"OK"}`)
+			w.say("/hv/ack", `{"id":"`+o.ID+`","op":"clear","channel":"all","phase":"done","code":"OK"}`)
 			o, _ = w.Outcome(o.ID)
 			assert.Equal(t, wire.Done, o.Phase)
 		})
@@ -250,9 +255,13 @@ func TestDriverEndsInACommand(t *testing.T) {
 
 func TestBookRemembersAThousand(t *testing.T) {
 	b := newBook()
-	waiting := b.open("hv", "waiting")
+	clear := func(device, id string) request { return request{device: device, id: id, op: wire.Clear, ch: "all"} }
+	ended := func(device string) {
+		b.note(device, wire.Ack{ID: "waiting", Op: wire.Clear, Channel: wire.All(), Phase: wire.Done}, 1)
+	}
+	waiting := b.open(clear("hv", "waiting"))
 	for i := range keptCommands + 10 {
-		b.close(b.open("hv", fmt.Sprint(i)))
+		b.close(b.open(clear("hv", fmt.Sprint(i))))
 	}
 	assert.Len(t, b.entries, keptCommands)
 	assert.Len(t, b.order, keptCommands)
@@ -264,11 +273,11 @@ func TestBookRemembersAThousand(t *testing.T) {
 	assert.True(t, ok, "one that is waited for is not forgotten")
 	assert.Equal(t, PhaseSent, o.Phase)
 	b.close(waiting)
-	again := b.open("lv", "waiting")
-	b.note("hv", wire.Ack{ID: "waiting", Phase: wire.Done})
+	again := b.open(clear("lv", "waiting"))
+	ended("hv")
 	o, _ = b.look(again)
 	assert.Equal(t, PhaseSent, o.Phase, "another device's")
-	b.note("lv", wire.Ack{ID: "waiting", Phase: wire.Done})
+	ended("lv")
 	o, _ = b.find("waiting")
 	assert.Equal(t, wire.Done, o.Phase)
 	assert.Len(t, b.order, keptCommands)

@@ -3,6 +3,7 @@ package live
 import (
 	"errors"
 	"sync"
+	"time"
 )
 
 // Bounds of what waits for a reader of the stream, and how many there are.
@@ -10,6 +11,7 @@ const (
 	maxStreams   = 1000
 	queueBatches = 150
 	queueBytes   = 2 << 20
+	queueAge     = 2 * time.Second // a page that is further behind shows what was
 )
 
 // Why there is no stream for a reader.
@@ -80,21 +82,41 @@ type reader struct {
 	mu    sync.Mutex
 	queue []*batch
 	bytes int
+	begun bool      // what it begins with has been written
+	since time.Time // when the first in the queue came; zero when there is none
+	taken time.Time // since, of what is being written
 }
 
-// put adds a batch and reports whether there was room.
-func (r *reader) put(b *batch) bool {
+// put adds a batch and reports whether there was room, and the reader keeps up.
+func (r *reader) put(b *batch, now time.Time) bool {
 	size := b.size(r.filter)
 	if size == 0 {
 		return true
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.queue) >= queueBatches || r.bytes+size > queueBytes {
+	if r.behind(now) > queueAge || len(r.queue) >= queueBatches || r.bytes+size > queueBytes {
 		return false
+	}
+	if r.since.IsZero() {
+		r.since = now
 	}
 	r.add(b, size)
 	return true
+}
+
+// behind is how long the oldest has waited that is not written; what a stream begins
+// with may take its time. It is called with mu held.
+func (r *reader) behind(now time.Time) time.Duration {
+	switch {
+	case !r.begun:
+		return 0
+	case !r.taken.IsZero():
+		return now.Sub(r.taken)
+	case !r.since.IsZero():
+		return now.Sub(r.since)
+	}
+	return 0
 }
 
 // first adds what a stream begins with, whatever its size.
@@ -113,13 +135,24 @@ func (r *reader) add(b *batch, size int) {
 	}
 }
 
-// take gives all that waits.
+// take gives all that waits. Who has written it says so with wrote.
 func (r *reader) take() []*batch {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	taken := r.queue
 	r.queue, r.bytes = nil, 0
+	r.taken, r.since = r.since, time.Time{}
 	return taken
+}
+
+// wrote takes note that what was taken has been written.
+func (r *reader) wrote(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.begun && len(r.queue) > 0 {
+		r.since = now // it had to wait for the beginning
+	}
+	r.begun, r.taken = true, time.Time{}
 }
 
 // end lets go of what waits.
@@ -169,12 +202,12 @@ func (h *hub) leave(r *reader) {
 }
 
 // send gives a batch to all readers who have had their first event, and drops those
-// that have no room for it. It returns how many, and who is new and still there.
-func (h *hub) send(b *batch) (dropped int, joining []*reader) {
+// that have no room for it or are behind. It returns how many, and who is new and still there.
+func (h *hub) send(b *batch, now time.Time) (dropped int, joining []*reader) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for r, begun := range h.readers {
-		if begun && !r.put(b) {
+		if begun && !r.put(b, now) {
 			delete(h.readers, r)
 			r.end()
 			dropped++

@@ -36,6 +36,11 @@ type Config struct {
 	Metrics prometheus.Registerer // nil for none
 	Now     func() time.Time      // nil for time.Now
 	Wait    time.Duration         // how long an ack is waited for; 2 s when 0
+
+	// Ended, which may be nil, is told of a command that was accepted, and of which
+	// nothing more will be said because the driver has ended. Of one that somebody still
+	// waits for he is told in its stead, by Do. It must not block.
+	Ended func(device string, o Outcome)
 }
 
 // Live knows what is on the bus now.
@@ -54,7 +59,8 @@ type Live struct {
 
 	// What follows is Run's.
 	events     []event
-	size       int // of events
+	size       int      // of events
+	ended      []ending // that Config.Ended has not been told of yet
 	ticked     time.Time
 	beaten     time.Time
 	connection int
@@ -158,6 +164,7 @@ func (l *Live) apply() {
 		if err != nil {
 			l.refuse(m, err)
 		}
+		l.tellEnded()
 		if l.size > gatherBytes {
 			l.flush()
 		}
@@ -175,6 +182,12 @@ func (l *Live) one(m *mail) error {
 		l.since = time.Time{}
 	case aBeat:
 		l.pulse.hear(m.payload)
+	case itsOutcome:
+		// An ack may have come before it.
+		if o, ok := l.book.find(m.ended.ID); ok && o.Phase == PhaseUnanswered {
+			l.sayEnded(OutcomeOf{m.ended.Device, o})
+		}
+		return nil
 	default:
 		if err := l.model.apply(m); err != nil {
 			return err
@@ -186,16 +199,45 @@ func (l *Live) one(m *mail) error {
 	return nil
 }
 
-// follow tells the book of commands what it has to know of a message.
+// follow tells the book of commands what it has to know of a message; it is called
+// with mu held.
 func (l *Live) follow(m *mail) {
 	switch m.kind {
 	case anAck, aRunAck:
-		l.book.note(m.name, l.model.acks[len(l.model.acks)-1].Ack)
+		l.book.note(m.name, l.model.acks[len(l.model.acks)-1].Ack, m.n)
 	case aState:
-		if d := l.model.devices[m.name]; d != nil && d.shown.State != nil {
-			l.book.restarted(m.name, *d.shown.State)
+	default:
+		return
+	}
+	// Also after an ack: a state that came after it has been taken before it when it took
+	// the place of one that waited.
+	d := l.model.devices[m.name]
+	if d == nil || d.shown.State == nil {
+		return
+	}
+	for _, e := range l.book.restarted(m.name, *d.shown.State, d.stated, d.kept) {
+		l.sayEnded(e.OutcomeOf)
+		l.ended = append(l.ended, e)
+	}
+}
+
+// sayEnded says to the readers that a command has ended without an ack.
+func (l *Live) sayEnded(o OutcomeOf) {
+	device := o.Device
+	if device == runControl {
+		device = "" // runs are everybody's
+	}
+	l.emit(EventOutcome, device, o)
+}
+
+// tellEnded tells Config.Ended; it is called without any lock.
+func (l *Live) tellEnded() {
+	for _, e := range l.ended {
+		if l.c.Ended != nil && !e.awaited {
+			l.c.Ended(e.Device, e.Outcome)
 		}
 	}
+	l.ended = nil
 }
 
 // refuse counts a message that is not taken, and says so now and then.
@@ -281,7 +323,7 @@ func encode(name string, data any) ([]byte, error) {
 // flush gives the readers what has gathered, and those that are new all that is
 // known, which is the same moment for both.
 func (l *Live) flush() {
-	dropped, joining := l.hub.send(newBatch(l.events, l.size))
+	dropped, joining := l.hub.send(newBatch(l.events, l.size), l.c.Now())
 	l.events, l.size = nil, 0
 	l.metrics.dropped.Add(float64(dropped))
 	var all *batch

@@ -17,13 +17,17 @@ type mail struct {
 	payload    []byte
 	retained   bool
 	arrival    time.Time
-	connection int // counted from 0
+	connection int       // counted from 0
+	n          uint64    // in the order in which messages came, also of those that took another's place
+	ended      OutcomeOf // of itsOutcome
 }
 
-// The kinds of mail that are news of the connection.
+// The kinds of mail that are not from the bus: news of the connection, and that a
+// command was given up.
 const (
-	itStands kind = "connected"
-	itEnded  kind = "lost"
+	itStands   kind = "connected"
+	itEnded    kind = "lost"
+	itsOutcome kind = "outcome"
 )
 
 // mailbox holds what the bus brings until the loop takes it, so that the handlers
@@ -34,7 +38,8 @@ type mailbox struct {
 	bytes      int
 	waiting    map[address]*mail
 	connection int
-	missed     bool // something that the broker retains
+	n          uint64 // of messages so far
+	missed     bool   // something that the broker retains
 	dropped    uint64
 	wake       chan struct{} // holds one token while there is something
 }
@@ -47,7 +52,8 @@ func newMailbox() *mailbox {
 func (b *mailbox) put(m mail) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	m.connection = b.connection
+	b.n++
+	m.connection, m.n = b.connection, b.n
 	old := b.waiting[m.address]
 	if old != nil {
 		b.bytes -= len(old.payload)
@@ -71,20 +77,24 @@ func (b *mailbox) put(m mail) {
 	b.add(&m)
 }
 
-// stands and ended put news of the connection, which are never dropped.
-func (b *mailbox) stands(now time.Time) { b.tell(itStands, now) }
+// stands and ended put news of the connection, and gaveUp that of a command, which
+// are never dropped.
+func (b *mailbox) stands(now time.Time) { b.tell(mail{address: address{kind: itStands}, arrival: now}) }
+
+func (b *mailbox) gaveUp(o OutcomeOf) { b.tell(mail{address: address{kind: itsOutcome}, ended: o}) }
 
 func (b *mailbox) ended(now time.Time) {
-	b.tell(itEnded, now)
+	b.tell(mail{address: address{kind: itEnded}, arrival: now})
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.connection++
 }
 
-func (b *mailbox) tell(news kind, now time.Time) {
+func (b *mailbox) tell(m mail) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.add(&mail{address: address{kind: news}, arrival: now, connection: b.connection})
+	m.connection = b.connection
+	b.add(&m)
 }
 
 func (b *mailbox) add(m *mail) {

@@ -24,6 +24,7 @@ const (
 var (
 	errFull     = errors.New("there is no room for more")
 	errRetained = errors.New("a status is retained, so nobody knows how old it is: clear it from the broker")
+	errNoNews   = errors.New("it is retained, so it was heard when it was said: clear it from the broker")
 	errEmpty    = errors.New("it is empty")
 )
 
@@ -61,6 +62,8 @@ type device struct {
 	boot     string    // of the status
 	seq      uint64    // of the status
 	clock    clock
+	stated   uint64 // the number of the message with its state
+	kept     bool   // that message was retained
 
 	size  [parts]int
 	heard [parts]int // number of the connection in which it was last said, from 1; 0 when it was not
@@ -171,7 +174,7 @@ func (m *model) described(in *mail) error {
 		}
 		p = itsState
 		change = func(d *device) {
-			d.shown.State = &s
+			d.shown.State, d.stated, d.kept = &s, in.n, in.retained
 			m.emit(EventState, in.name, StateOf{Device: in.name, State: s})
 		}
 	case aMeta:
@@ -226,7 +229,12 @@ func (m *model) service(in *mail) error {
 	return nil
 }
 
+// ack takes an ack. One that somebody has left on the topic is no news: it would
+// come again in each connection.
 func (m *model) ack(in *mail) error {
+	if in.retained {
+		return errNoNews
+	}
 	a, err := parseAck(in.payload)
 	if err != nil {
 		return err
@@ -255,6 +263,9 @@ func (m *model) runState(in *mail) error {
 }
 
 func (m *model) log(in *mail) error {
+	if in.retained {
+		return errNoNews
+	}
 	b, err := parseLog(in.payload)
 	if err != nil {
 		return err

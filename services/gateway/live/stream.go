@@ -63,6 +63,7 @@ func (l *Live) ServeStream(w http.ResponseWriter, r *http.Request) {
 		if out.write(frames...) != nil {
 			return // who has gone away needs no more
 		}
+		rd.wrote(l.c.Now())
 	}
 }
 

@@ -181,19 +181,44 @@ func TestTicks(t *testing.T) {
 
 // A reader that does not read is dropped; the others do not notice.
 func TestStoppedReaderIsDropped(t *testing.T) {
-	for name, every := range map[string]time.Duration{"by its queue": 10 * time.Millisecond, "by the deadline of a write": time.Second} {
-		t.Run(name, func(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		every   time.Duration
+		hello   bool // it does not even read that
+		within  time.Duration
+		dropped float64
+	}{
+		{"much happens", 10 * time.Millisecond, false, queueAge, 1},
+		{"little happens", time.Second, false, queueAge, 1},
+		{"what it begins with may take its time, and much happens", 10 * time.Millisecond, true, queueBatches * gather, 1},
+		{"what it begins with may take its time, but not for ever", time.Second, true, writeWait, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
 			inWorld(t, func(w *world) {
-				good, bad := w.open(""), w.open("")
+				good, bad := w.open(""), w.page()
+				block := func() {
+					bad.mu.Lock()
+					defer bad.mu.Unlock()
+					bad.block = make(chan struct{})
+				}
+				if tt.hello {
+					block()
+				}
+				w.read(bad, "")
+				if !tt.hello {
+					block()
+				}
 				good.news()
-				bad.mu.Lock()
-				bad.block = make(chan struct{})
-				bad.mu.Unlock()
 				seq := 0
-				for began := time.Now(); time.Since(began) < 12*time.Second; time.Sleep(every) {
+				gone := time.Duration(0)
+				for began := time.Now(); time.Since(began) < 12*time.Second; time.Sleep(tt.every) {
 					seq++
 					w.status("hv", seq)
+					if gone == 0 && w.hub.count() == 1 {
+						gone = time.Since(began)
+					}
 				}
+				assert.InDelta(t, tt.within.Seconds(), gone.Seconds(), 1.1)
 				select {
 				case <-bad.ended:
 				default:
@@ -209,7 +234,7 @@ func TestStoppedReaderIsDropped(t *testing.T) {
 					assert.Equal(t, i+1, channels[0].Seq, "in order")
 				}
 				assert.Equal(t, 1, w.hub.count())
-				assert.Equal(t, map[string]float64{"by its queue": 1}[name], w.metric("streams_dropped_total"))
+				assert.Equal(t, tt.dropped, w.metric("streams_dropped_total"))
 				good.close()
 			})
 		})
@@ -218,19 +243,17 @@ func TestStoppedReaderIsDropped(t *testing.T) {
 
 func TestQueueIsBounded(t *testing.T) {
 	r := &reader{wake: make(chan struct{}, 1), gone: make(chan struct{})}
-	b := func(n int) *batch {
-		e := []event{{frame: make([]byte, n)}}
-		return newBatch(e, n)
-	}
-	r.first(b(3 * queueBytes))
-	assert.True(t, r.put(b(queueBytes)), "what it begins with does not count")
-	assert.False(t, r.put(b(1)))
+	now := time.Now()
+	put := func(n int) bool { return r.put(newBatch([]event{{frame: make([]byte, n)}}, n), now) }
+	r.first(newBatch(nil, 3*queueBytes))
+	assert.True(t, put(queueBytes), "what it begins with does not count")
+	assert.False(t, put(1))
 	r.take()
 	for range queueBatches {
-		assert.True(t, r.put(b(1)))
+		assert.True(t, put(1))
 	}
-	assert.False(t, r.put(b(1)))
-	assert.True(t, r.put(b(0)), "nothing finds room")
+	assert.False(t, put(1))
+	assert.True(t, put(0), "nothing finds room")
 }
 
 func TestStreamBeginsTogether(t *testing.T) {

@@ -218,15 +218,25 @@ func (p *page) SetWriteDeadline(at time.Time) error {
 }
 
 func (w *world) open(query string) *page {
+	p := w.page()
+	w.read(p, query)
+	return p
+}
+
+func (w *world) page() *page {
+	return &page{ResponseRecorder: httptest.NewRecorder(), t: w.t, ended: make(chan struct{})}
+}
+
+// read has a page read the stream.
+func (w *world) read(p *page, query string) {
 	ctx, stop := context.WithCancelCause(w.t.Context())
-	p := &page{ResponseRecorder: httptest.NewRecorder(), t: w.t, stop: stop, ended: make(chan struct{})}
+	p.stop = stop
 	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/api/v1/stream"+query, nil)
 	go func() {
 		defer close(p.ended)
 		w.ServeStream(p, r)
 	}()
 	settle()
-	return p
 }
 
 // settle lets what has gathered go out.

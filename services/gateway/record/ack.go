@@ -54,6 +54,11 @@ func parseAck(device string, payload []byte) (auditlog.Entry, error) {
 	default:
 		return auditlog.Entry{}, fmt.Errorf("phase %q is none of an ack", wire.Echo(a.Phase))
 	}
+	return ofAck(device, &a)
+}
+
+// ofAck makes an entry of an ack.
+func ofAck(device string, a *wire.Ack) (auditlog.Entry, error) {
 	if y := a.Time.UTC().Year(); y < 0 || y > 9999 {
 		return auditlog.Entry{}, errors.New("its time cannot be written")
 	}

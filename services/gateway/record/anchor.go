@@ -18,6 +18,14 @@ func anchorTopic(root wire.Root, name string) string {
 	return string(root) + "/service/" + name + "/audit"
 }
 
+// mayAnchor has the head published.
+func (r *Recorder) mayAnchor() {
+	select {
+	case r.up <- struct{}{}:
+	default:
+	}
+}
+
 // anchor publishes the head of the log until ctx ends: when a connection stands,
 // and when it has changed, but once a minute at most.
 func (r *Recorder) anchor(ctx context.Context) {
@@ -34,7 +42,7 @@ func (r *Recorder) anchor(ctx context.Context) {
 			return
 		}
 		head := r.Head()
-		if head.Seq == 0 || head == said || !last.IsZero() && time.Since(last) < r.every-r.every/10 || !r.bus.Connected() {
+		if head.Seq == 0 || head == said || !last.IsZero() && time.Since(last) < r.every-r.every/10 || !r.bus.Connected() || r.comparing() {
 			continue
 		}
 		attempt, cancel := context.WithTimeout(ctx, publishTime)

@@ -8,10 +8,12 @@ import (
 	"trackerdcs/pkg/bus"
 )
 
-// listen records acks until ctx ends.
+// listen records acks, and commands that had none, until ctx ends.
 func (r *Recorder) listen(ctx context.Context) {
 	for {
 		_ = r.sayGap(ctx) // when the disk refuses, with what comes next
+		_ = r.compare(ctx)
+		r.saySilence(ctx)
 		batch, lost := r.inbox.take()
 		if len(batch) > 0 {
 			r.record(ctx, batch)

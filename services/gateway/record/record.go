@@ -60,13 +60,16 @@ type Recorder struct {
 	known   *recent[command]
 	seen    *recent[struct{}]
 	problem string
+	silent  []auditlog.Entry // that wait to be written
+	held    *auditlog.Head   // what the broker held at the start, until it is compared
+	asked   bool             // what it held at the start was heard
 
 	expected bool // the broker has a session of ours
 	gap      bool // it had forgotten it, and the log does not say so yet
 
 	complain rate.Sometimes // about what is no ack: the metric counts all
 
-	up     chan struct{} // holds one token: a connection stands
+	up     chan struct{} // holds one token: the head may be published
 	every  time.Duration // anchorEvery, but for tests
 	retry0 time.Duration // firstRetry, but for tests
 
@@ -91,13 +94,11 @@ func New(c Config) (*Recorder, error) {
 		return nil, err
 	}
 	r.bus.Subscribe(c.Root.Ack("+"), 1, r.inbox.put) // run control's, /run/ack, too
+	r.bus.Subscribe(anchorTopic(c.Root, c.Name), 0, r.hear)
 	r.bus.OnConnect(func() {
 		r.met(r.bus.Resumed())
 		r.inbox.nudge()
-		select {
-		case r.up <- struct{}{}:
-		default:
-		}
+		r.mayAnchor()
 	})
 	if r.audit, err = auditlog.Open(c.Dir, auditlog.Options{Log: c.Log}); err != nil {
 		return nil, err
@@ -224,6 +225,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 	parts.Go(func() { _ = r.bus.Run(busCtx) })
 	parts.Go(func() { r.anchor(ctx) })
 	r.listen(ctx)
+	r.endSilence()
 	hangUp()
 	parts.Wait()
 	return nil
