@@ -36,4 +36,8 @@ test('a retained reading, whose time nobody knows, is no point of 1970', () => {
   assert.deepEqual(s.ring.readings('arduino', 'p').time, [])
   s.apply('sensor', { sensor: 'arduino', measurement: 'p', value: 1, at: 1_000_000 }, 1_000_000)
   assert.deepEqual(s.ring.readings('arduino', 'p').time, [1_000_000])
+  const sensors = [{ sensor: 'arduino', measurement: 'p', value: 2, at: 1_000_500 }, { sensor: 'arduino', measurement: 'q', value: 2, at: 0 }]
+  s.apply('hello', { ...hello(1_001_000), sensors }, 1_001_000)
+  assert.deepEqual(s.ring.readings('arduino', 'p').time, [1_000_000, 1_000_500])
+  assert.deepEqual(s.ring.readings('arduino', 'q').time, [])
 })

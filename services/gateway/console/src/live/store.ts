@@ -127,6 +127,7 @@ export class Store {
     for (const gone of this.names.value) if (!names.includes(gone)) this.#gone(gone)
     this.names.value = names
     this.services.value = s.services.map(x => ({ ...x, state: this.#since(x.state, this.#service(x.name), true) }))
+    for (const r of s.sensors) if (r.at > 0) this.ring.reading(r.sensor, r.measurement, r.at, r.value)
     this.sensors.value = s.sensors
     this.run.value = s.run
     this.#acks(s.acks)
