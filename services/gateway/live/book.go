@@ -39,7 +39,13 @@ type request struct {
 
 // meant reports whether an ack is about the command.
 func (q *request) meant(device string, a *wire.Ack) bool {
-	if q.device != device || q.id != a.ID || wire.Echo(q.op) != a.Op || q.ch != a.Channel.String() {
+	if q.device != device || q.id != a.ID || wire.Echo(q.op) != a.Op {
+		return false
+	}
+	if a.Phase == wire.Rejected && a.Channel.Kind == wire.NoneChannel {
+		return true // by a device that has no channels, and so cannot say which was meant
+	}
+	if q.ch != a.Channel.String() {
 		return false
 	}
 	switch q.op {

@@ -203,6 +203,8 @@ func TestAnotherSenderWithOurID(t *testing.T) {
 		{nil, func(a *wire.Ack) { a.Value = []any{100.} }, PhaseUnanswered},
 		{nil, func(a *wire.Ack) { a.Value = nil }, PhaseUnanswered},
 		{nil, func(*wire.Ack) {}, wire.Rejected},
+		{nil, func(a *wire.Ack) { a.Code, a.Channel, a.Value = wire.BadOp, wire.ChannelID{}, nil }, wire.Rejected}, // it has no channels
+		{nil, func(a *wire.Ack) { a.Phase, a.Channel = wire.Done, wire.ChannelID{} }, PhaseUnanswered},
 	} {
 		inWorld(t, func(w *world) {
 			w.bus.set(func() {
