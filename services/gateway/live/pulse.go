@@ -24,7 +24,8 @@ type pulse struct {
 	connected bool
 	n         uint64
 	sent      [8]time.Time // of the last beats, by number
-	heard     time.Time    // when the newest beat was sent that has come back
+	heard     time.Time    // when the newest beat was sent that has come back over this connection
+	last      time.Time    // … over any
 	said      Bus
 }
 
@@ -47,7 +48,7 @@ func (p *pulse) hear(payload []byte) {
 		return
 	}
 	if at := p.sent[b.N%uint64(len(p.sent))]; at.After(p.heard) {
-		p.heard = at
+		p.heard, p.last = at, at
 	}
 }
 
@@ -60,7 +61,11 @@ func (p *pulse) bus(now time.Time) (Bus, bool) {
 	alive := p.connected && !p.heard.IsZero() && now.Sub(p.heard) <= beatWait
 	news := p.said.Since.IsZero() || alive != p.said.Alive || p.connected != p.said.Connected
 	if news {
-		p.said = Bus{Connected: p.connected, Alive: alive, Since: now.UTC().Round(0)}
+		since := now
+		if !alive && !p.last.IsZero() {
+			since = p.last // nothing has been heard since
+		}
+		p.said = Bus{Connected: p.connected, Alive: alive, Since: since.UTC().Round(0)}
 	}
 	return p.said, news
 }

@@ -14,7 +14,7 @@ import (
 type Bus struct {
 	Connected bool      `json:"connected"`
 	Alive     bool      `json:"alive"` // a message of its own came back within the last two seconds
-	Since     time.Time `json:"since"` // of Connected and Alive both being as they are
+	Since     time.Time `json:"since"` // of both being true; else when something was last heard, or the start
 }
 
 // How old a device's last status is, docs/contract.md, section 5.

@@ -520,7 +520,10 @@ export interface components {
             connected: boolean;
             /** @description A message of the gateway's own came back within two seconds */
             alive: boolean;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description Of both being true; else when something was last heard, or the start
+             */
             since: string;
         };
         /** @description docs/contract.md, section 1 */

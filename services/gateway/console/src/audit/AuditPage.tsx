@@ -10,10 +10,22 @@ import { AuditTable } from './AuditTable'
 
 interface Page { entries: Entry[], next: number | null }
 
-const kinds: ReadonlyArray<readonly [string, string]> = [['command', 'commands'], ['outcome', 'outcomes'], ['silence', 'no answer'], ['ingest', 'values from outside'], ['download', 'downloads'], ['account', 'accounts'], ['gap', 'gaps'], ['start', 'starts'], ['login', 'logins'], ['denied', 'denied'], ['logout', 'logouts']]
-const forAdmin = new Set(['login', 'denied', 'logout'])
+const kinds: ReadonlyArray<readonly [string, string]> = [['command', 'commands'], ['outcome', 'outcomes'], ['silence', 'no answer'], ['ingest', 'values from outside'], ['download', 'downloads'], ['proxy', 'changes in Grafana and Node-RED'], ['gap', 'gaps'], ['start', 'starts'], ['login', 'logins'], ['denied', 'denied'], ['logout', 'logouts'], ['account', 'accounts']]
+const forAdmin = new Set(['login', 'denied', 'logout', 'account'])
 
 export function AuditPage () {
+  if (!may('operator')) {
+    return (
+      <div class="page" data-test="audit-page">
+        <div class="page-head"><h1 tabIndex={-1}>Audit log</h1></div>
+        <p class="note" data-test="audit-why">Your role does not read the audit log: that takes an operator.</p>
+      </div>
+    )
+  }
+  return <Entries />
+}
+
+function Entries () {
   const q = queryOf(address.value)
   const filter = { device: q.get('device') ?? '', user: q.get('user') ?? '', kind: q.get('kind') ?? '' }
   const key = JSON.stringify(filter)

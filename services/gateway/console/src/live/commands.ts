@@ -1,7 +1,8 @@
 // Commands that this page has sent, and each one's way: sent, accepted, done.
-import { signal } from '@preact/signals'
+import { effect, signal } from '@preact/signals'
 import { ApiError, call, get } from '../api/client'
 import type { AckOf, Command, NotDone, Outcome, OutcomeOf } from '../api/types'
+import { me } from '../session'
 import { announce } from '../ui/announce'
 import { live } from './store'
 
@@ -26,6 +27,15 @@ export interface Step { phase: string, at: number, code: string, message: string
 
 export const commands = signal<Sent[]>([]) // the newest first
 const KEPT = 250
+
+// Who comes after somebody else at this page does not see what they did.
+let whose = ''
+effect(() => {
+  const user = me.value?.user ?? whose
+  if (whose !== '' && user !== whose) commands.value = []
+  whose = user
+})
+
 let keys = 0
 
 const ENDED = new Set(['done', 'rejected', 'superseded', 'failed', 'refused'])
