@@ -1,7 +1,7 @@
 // The overview and a supply: what is shown, and what can be done.
 import assert from 'node:assert/strict'
 import { after, before, describe } from 'node:test'
-import { LAPTOP, WAIT, at, ask, enter, number, openBrowser, quiet, screenshot, steps, tell, until } from './lib.js'
+import { LAPTOP, WAIT, ask, at, drag, enter, number, openBrowser, quiet, screenshot, steps, tell, until, whole } from './lib.js'
 
 const SET = 80 // V
 
@@ -31,7 +31,6 @@ describe('a supply', { timeout: 5 * WAIT }, () => {
     assert.match(await at(at(page, 'device-dht_room'), 'temperature').textContent(), /^\d+\.\d+\s*°C$/)
     for (const name of ['gateway', 'loader', 'runcontrol', 'calibration']) await at(page, `service-${name}`).getByText('ready').waitFor()
     for (const banner of ['gateway', 'bus', 'connecting']) assert.equal(await at(page, `banner-${banner}`).count(), 0)
-    await screenshot(page, 'console-overview')
   })
 
   test('its page shows the channels and their limits', async () => {
@@ -84,10 +83,12 @@ describe('a supply', { timeout: 5 * WAIT }, () => {
     assert.ok(await inked(page) > 50, 'the curve of channel 0 rises')
     const max = await number(plotted.getByRole('cell').nth(4))
     assert.ok(max > 20 && max <= SET + 1, `the plot's maximum is ${max} V`)
-    await page.evaluate(() => scrollTo(0, 0))
-    await page.setViewportSize({ width: 1280, height: 1260 }) // the channel and the plot in one picture
+    await until('most of the ramp', async () => Number(await bar.getAttribute('aria-valuenow')) >= 75)
+    await drag(page, 0.96, 0.999) // the last half minute
+    await whole(page, 'plot-panel')
     await screenshot(page, 'console-device')
     await page.setViewportSize(LAPTOP)
+    await at(page, 'zoom-reset').click()
 
     await result('switch', 'done').waitFor()
     await until('the voltage', async () => Math.abs(await number(at(channel, 'vmon')) - SET) < 1)
@@ -118,6 +119,16 @@ describe('a supply', { timeout: 5 * WAIT }, () => {
     await at(channel, 'setv').fill('1,5')
     await at(channel, 'setv-set').click()
     await at(channel, 'setv-note').getByText('point').waitFor()
+  })
+
+  test('the overview says so, too', async () => {
+    const overview = await enter(browser, 'operator')
+    const row = at(overview, 'row-hv-0')
+    await at(row, 'on').getByText('on', { exact: true }).waitFor()
+    assert.ok(Math.abs(await number(at(row, 'vmon')) - SET) < 1)
+    await whole(overview, 'overview')
+    await screenshot(overview, 'console-overview')
+    await overview.context().close()
   })
 
   test('off does not ask', async () => {

@@ -155,6 +155,18 @@ export async function number (locator) {
   return parseFloat((await locator.textContent()).replace('−', '-').replace(/^[^\d-]*/, ''))
 }
 
+// drag zooms the plot to a part of it, in fractions of its width. It returns where the plot is.
+export async function drag (page, from, to) {
+  await at(page, 'plot').scrollIntoViewIfNeeded()
+  const box = await page.locator('[data-test=plot] .u-over').boundingBox()
+  await page.mouse.move(box.x + from * box.width, box.y + box.height / 2)
+  await page.mouse.down()
+  await page.mouse.move(box.x + to * box.width, box.y + box.height / 3, { steps: 5 })
+  await page.mouse.up()
+  await at(page, 'zoom-reset').waitFor()
+  return box
+}
+
 // accessible fails on whatever axe finds. Its script is put in past the page's
 // own policy, which lets nothing in.
 export async function accessible (page, what) {
@@ -178,6 +190,14 @@ export function clean (page, ...allowed) {
   assert.deepEqual(page.strangers, [], 'other hosts were asked')
   const own = [/^Failed to load resource: the server responded with a status of 4\d\d /, ...allowed]
   assert.deepEqual(page.faults.filter((f) => !own.some((o) => o.test(f))), [], 'what the browser complains of')
+}
+
+// whole makes the window as high as is needed to see all down to the end of something.
+export async function whole (page, name) {
+  await page.mouse.move(0, 0)
+  await page.evaluate(() => scrollTo(0, 0))
+  const { y, height } = await at(page, name).boundingBox()
+  await page.setViewportSize({ width: page.viewportSize().width, height: Math.ceil(y + height) + 16 })
 }
 
 export async function screenshot (page, name) {

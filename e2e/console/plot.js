@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, before, describe } from 'node:test'
-import { WAIT, at, enter, number, openBrowser, quiet, screenshot, steps, tell, until } from './lib.js'
+import { WAIT, at, drag, enter, number, openBrowser, quiet, screenshot, steps, tell, until } from './lib.js'
 
 const SET = 40 // V
 
@@ -53,23 +53,14 @@ describe('the plot', { timeout: 4 * WAIT }, () => {
   })
 
   test('is zoomed by dragging, and goes back', async () => {
-    await at(page, 'plot').scrollIntoViewIfNeeded()
-    const box = await page.locator('[data-test=plot] .u-over').boundingBox()
-    const drag = async (a, b) => {
-      await page.mouse.move(box.x + a * box.width, box.y + box.height / 2)
-      await page.mouse.down()
-      await page.mouse.move(box.x + b * box.width, box.y + box.height / 3, { steps: 5 })
-      await page.mouse.up()
-      await at(page, 'zoom-reset').waitFor()
-    }
-    await drag(0.9, 0.999)
+    await drag(page, 0.9, 0.999)
     const zoomed = await span()
     assert.ok(Math.abs(zoomed - 90_000) < 8_000, `${zoomed} ms`)
     await loaded()
     const before = await caption.textContent()
     await at(page, 'plot').scrollIntoViewIfNeeded()
     await screenshot(page, 'console-plot')
-    await drag(0.5, 0.9)
+    const box = await drag(page, 0.5, 0.9)
     assert.ok(await span() < zoomed / 2)
     await page.mouse.dblclick(box.x + box.width / 2, box.y + box.height / 2)
     await at(page, 'zoom-reset').waitFor({ state: 'detached' })

@@ -22,7 +22,7 @@ export function LockBox ({ device, channel, lock, locked }: LockBoxProps) {
     const may1 = may('expert') || (mine && may('operator'))
     return (
       <div class="stack" data-test="lock-tag">
-        <div class="note warn"><p><Icon name="lock" /> <strong>Locked{lock && ` by ${lock.user || 'somebody who gave no name'}`}</strong>{lock && `, ${dateTime(live.said(device, lock.time))}`}{lock && <>: “{lock.reason}”</>}</p></div>
+        <div class="note warn"><p><Icon name="lock" /> <strong>Locked{lock && ` by ${lock.user || 'somebody who gave no name'}`}</strong>{lock && <>, <span class="nowrap">{dateTime(live.said(device, lock.time))}</span></>}{lock && <>: “{lock.reason}”</>}</p></div>
         <div class="row">
           <button type="button" class="btn" disabled={!may1} aria-describedby={may1 ? undefined : `${id}-why`} data-test="unlock" onClick={() => { void send(device, { op: 'unlock', channel }) }}>Unlock</button>
           {!may1 && <span class="small muted" id={`${id}-why`}>Only {lock?.user || 'who locked it'} or an expert may unlock it.</span>}
