@@ -25,6 +25,9 @@ export function openBrowser () {
   return chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: FLAGS })
 }
 
+// What the browser writes of an answer that is no success, which is the tests' own doing.
+const REFUSED = /^Failed to load resource: the server responded with a status of 4\d\d /
+
 // steps makes tests that go on from each other: after one that fails the others fail at once.
 export function steps () {
   let broken = ''
@@ -34,7 +37,7 @@ export function steps () {
     try {
       await f(t)
     } catch (err) {
-      for (const page of pages) for (const fault of page.faults) t.diagnostic(`the browser: ${fault}`)
+      for (const fault of pages.flatMap((p) => p.faults).filter((f) => !REFUSED.test(f))) t.diagnostic(`the browser: ${fault}`)
       throw err
     }
     broken = ''
@@ -120,22 +123,31 @@ export function ask (page, method, path, body) {
 
 // tell sends a command with the page's session and waits for its end.
 export async function tell (page, device, command) {
+  return await (await begin(page, device, command))()
+}
+
+// begin sends a command. What it returns waits for its end.
+async function begin (page, device, command) {
   let { status, body } = await ask(page, 'POST', `/devices/${device}/commands`, command)
   assert.ok(status === 200 || status === 202, `${JSON.stringify(command)}: ${status} ${JSON.stringify(body)}`)
   const { id } = body
-  await until(`the end of ${command.op}`, async () => {
-    if (body.phase !== 'accepted' && body.phase !== 'sent') return true
-    body = (await ask(page, 'GET', `/commands/${id}`)).body
-    return false
-  })
-  return body
+  return async () => {
+    await until(`the end of ${command.op}`, async () => {
+      if (body.phase !== 'accepted' && body.phase !== 'sent') return true
+      body = (await ask(page, 'GET', `/commands/${id}`)).body
+      return false
+    })
+    return body
+  }
 }
 
 // quiet sets channels to 0 V, off and without lock, whatever was before. It needs an operator, and for others' locks an expert.
 export async function quiet (page, device, ...channels) {
   for (const channel of channels) {
     await tell(page, device, { op: 'unlock', channel })
-    await Promise.all([tell(page, device, { op: 'switch', channel, value: 'off' }), tell(page, device, { op: 'setv', channel, value: 0 })])
+    const off = await begin(page, device, { op: 'switch', channel, value: 'off' })
+    await tell(page, device, { op: 'setv', channel, value: 0 }) // which does not matter to the ramp down
+    await off()
   }
 }
 
@@ -185,10 +197,10 @@ export async function fits (page, what) {
 }
 
 // clean fails when a page has asked another host, or the browser has complained
-// of more than answers that were no success, which are the tests' own doing.
+// of more than requests that were refused, and what is allowed.
 export function clean (page, ...allowed) {
   assert.deepEqual(page.strangers, [], 'other hosts were asked')
-  const own = [/^Failed to load resource: the server responded with a status of 4\d\d /, ...allowed]
+  const own = [REFUSED, ...allowed]
   assert.deepEqual(page.faults.filter((f) => !own.some((o) => o.test(f))), [], 'what the browser complains of')
 }
 

@@ -77,9 +77,12 @@ describe('the plot', { timeout: 4 * WAIT }, () => {
   })
 
   test('has a logarithmic scale', async () => {
-    await at(page, 'zoom-in').click() // so that it stands still
+    const asked = page.waitForResponse((r) => r.url().includes('/api/v1/history?'))
+    await drag(page, 0.9, 0.97) // what is over stands still
+    await asked
     await loaded()
-    const linear = await picture(page)
+    let linear
+    await until('a picture that stands still', async () => linear === (linear = await picture(page)))
     await page.getByRole('checkbox', { name: 'log |y|' }).check()
     await until('another picture', async () => await picture(page) !== linear)
     await at(page, 'log').uncheck()
