@@ -119,13 +119,13 @@ func gatewayAnswers(t *testing.T, d *demo) {
 	status, _ = op.call("POST", "/ingest/labview", map[string]float64{"dewpoint": -40})
 	assert.Equal(t, http.StatusOK, status)
 	eventually(t, "the value in InfluxDB", func() bool {
-		return d.count(`SELECT COUNT(value) FROM sensor WHERE "sensor" = 'labview' AND measurement = 'dewpoint'`) > 0
+		return d.count(`SELECT COUNT(value) FROM sensor WHERE "sensor" = 'labview' AND "measurement" = 'dewpoint'`) > 0
 	})
 
 	// A run.
 	expert := g.enter("expert", pass["expert"])
 	status, answer = expert.call("POST", "/runs", map[string]any{
-		"procedure": "calibration", "parameters": map[string]any{"module": "G1", "duration": 1, "megabytes": 1},
+		"procedure": "calibration", "parameters": map[string]any{"module": "G1", "duration": 4, "megabytes": 1},
 	})
 	require.Equal(t, http.StatusAccepted, status, "%v", answer)
 	number := int64(answer["run"].(float64))

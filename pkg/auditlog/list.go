@@ -10,7 +10,7 @@ import (
 )
 
 // Kinds are all kinds of entry.
-var Kinds = [...]string{Login, Denied, Logout, Account, Command, Outcome, Silence, Ingest, Download, Gap, Start}
+var Kinds = [...]string{Login, Denied, Logout, Account, Command, Outcome, Silence, Ingest, Download, Proxy, Gap, Start}
 
 // Filter says which entries. What is empty does not matter.
 type Filter struct {

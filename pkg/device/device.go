@@ -165,11 +165,12 @@ func (d *Device) Retain(kind string, payload any) {
 	if !bytes.Equal(b, d.retained[kind]) {
 		d.retained[kind] = b
 		d.sendRetained(kind)
+		time.AfterFunc(sayAgain, d.sayRetained)
 	}
 }
 
-// sayAgain is when what is retained is said once more in a new connection: a
-// subscriber that comes in the same moment may have missed it.
+// sayAgain is when what is retained is said once more in a new connection, and
+// after a change: a subscriber that comes in the same moment may have missed it.
 const sayAgain = 500 * time.Millisecond
 
 func (d *Device) sayRetained() {

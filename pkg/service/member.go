@@ -166,6 +166,9 @@ func (m *Member) Set(state, problem string) {
 		m.env.Log.Info("state", "state", state)
 	}
 	m.publish()
+	if state != wire.Stopped { // who subscribed in the same moment may have been given the one before
+		time.AfterFunc(correctionGap, m.publish)
+	}
 }
 
 // Last says the number of the last status, which the state then carries.

@@ -124,7 +124,6 @@ func (s *sink) subscribe() {
 		s.recorder.Connected(true)
 		s.setConnected(time.Now())
 		s.sayKept()
-		time.AfterFunc(sayAgain, s.sayKept)
 	})
 	s.member.OnLost(func(error) {
 		s.recorder.Connected(false)
@@ -193,12 +192,17 @@ func (s *sink) poke() {
 	}
 }
 
-// sayAgain is when what is retained is said once more in a new connection: a
-// subscriber that comes in the same moment may have missed it.
+// sayAgain is when what is retained is said once more: a subscriber that comes
+// in the same moment may have missed it.
 const sayAgain = 500 * time.Millisecond
 
 // sayKept says the highest number that the sink knows, retained.
 func (s *sink) sayKept() {
+	s.sendKept()
+	time.AfterFunc(sayAgain, s.sendKept)
+}
+
+func (s *sink) sendKept() {
 	highest, known := s.ledger.kept()
 	k := wire.Kept{
 		Highest: highest, Known: known, Waiting: len(s.shelf.numbers()),
