@@ -32,7 +32,7 @@ function BusLost () {
   return (
     <p class="banner" data-test="banner-bus">
       <Icon name="warn" size={20} />
-      <span>The gateway has lost the bus: nothing has been heard since {clockTime(live.bus.value?.since)}. What is shown is not live, and commands do not arrive.</span>
+      <span>The gateway has lost the bus: nothing has been heard since {clockTime(live.bus.value?.since)}. What is shown is not live; a command arrives late or not at all, so look before you send it again.</span>
     </p>
   )
 }
