@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -258,7 +259,7 @@ func TestMetaIsSaidWhenItChangesAndAfterAReconnect(t *testing.T) {
 	meta.Model = "two"
 	d.Describe(meta)
 	d.Describe(meta)
-	models := func() (out []string) {
+	models := func() (out []string) { // each is said once more, sooner or later
 		for _, m := range l.Heard("/hv/meta") {
 			var meta wire.Meta
 			require.NoError(t, json.Unmarshal(m.Payload, &meta))
@@ -268,10 +269,11 @@ func TestMetaIsSaidWhenItChangesAndAfterAReconnect(t *testing.T) {
 	}
 	d.publish(1)
 	l.Await(0, "a status", func(m bus.Message) bool { return m.Topic == "/hv/status" })
-	assert.Equal(t, []string{"one", "two"}, models())
+	assert.Equal(t, []string{"one", "two"}, slices.Compact(models()))
+	said := len(models())
 	b.DropClients()
-	l.Await(0, "the description again", func(bus.Message) bool { return len(models()) >= 3 })
-	assert.Equal(t, "two", models()[2])
+	l.Await(0, "the description again", func(bus.Message) bool { return len(models()) > said })
+	assert.Equal(t, "two", models()[said])
 	bustest.AwaitRetained(t, b.URL(), "/hv/meta")
 }
 

@@ -240,11 +240,11 @@ func (d *Device) replayer(ctx context.Context) {
 		}
 		d.mu.Lock()
 		todo := d.kept.again(time.Now())
+		backlog, again := split(todo) // with mu held: a confirmation may come at any time
 		d.mu.Unlock()
 		if len(todo) == 0 {
 			continue
 		}
-		backlog, again := split(todo)
 		d.env.Log.Info("replaying", "statuses", len(todo), "of_them_never_confirmed", len(backlog))
 		free := make(chan struct{}, replayWindow)
 		live := rate(todo)
