@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -242,20 +243,24 @@ func gatewayKeepsOut(t *testing.T, d *demo) {
 	}
 
 	// A session that has ended is worth nothing, its stream ends with it.
-	stream := make(chan string, 1)
+	stream, hello := make(chan string, 1), make(chan struct{})
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.url+"/api/v1/stream", nil)
 	require.NoError(t, err)
 	live, err := viewer.client.Do(req)
 	require.NoError(t, err)
 	go func() {
-		b, _ := io.ReadAll(live.Body)
+		lines := bufio.NewReader(live.Body)
+		for line := ""; err == nil && line != "event: hello\n"; line, err = lines.ReadString('\n') {
+		}
+		close(hello)
+		b, _ := io.ReadAll(lines)
 		stream <- string(b)
 	}()
+	<-hello
 	status, _ = viewer.call("POST", "/logout", map[string]any{})
 	require.Equal(t, http.StatusNoContent, status)
 	select {
 	case said := <-stream:
-		assert.Contains(t, said, "event: hello")
 		assert.Contains(t, said, "event: bye")
 	case <-time.After(5 * time.Second):
 		t.Error("the stream goes on")
