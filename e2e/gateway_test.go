@@ -194,7 +194,11 @@ func gatewayKeepsOut(t *testing.T, d *demo) {
 	status, _ = g.enter("operator", pass["operator"]).command("hv", map[string]any{"op": "seti", "channel": 0, "value": 1e-3})
 	assert.Equal(t, http.StatusForbidden, status, "a current limit protects the detector")
 
-	get := func(v *visitor, address string, header ...string) *http.Response {
+	type seen struct {
+		StatusCode int
+		Header     http.Header
+	}
+	get := func(v *visitor, address string, header ...string) seen {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.url+address, nil)
 		require.NoError(t, err)
 		for i := 0; i+1 < len(header); i += 2 {
@@ -204,7 +208,7 @@ func gatewayKeepsOut(t *testing.T, d *demo) {
 		require.NoError(t, err)
 		_, _ = io.Copy(io.Discard, res.Body)
 		_ = res.Body.Close()
-		return res
+		return seen{res.StatusCode, res.Header}
 	}
 	// Pages: nobody is sent to the login, the viewer is told.
 	res := get(nobody, "/nodered/", "Accept", "text/html")

@@ -25,12 +25,12 @@ func handler(t *testing.T) http.Handler {
 	return h
 }
 
-func get(h http.Handler, method, path, encoding string) *http.Response {
+func get(h http.Handler, method, path, encoding string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, path, nil)
 	r.Header.Set("Accept-Encoding", encoding)
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
-	return w.Result()
+	return w
 }
 
 func TestHandler(t *testing.T) {
@@ -56,13 +56,13 @@ func TestHandler(t *testing.T) {
 		{"POST", "/", 405, "", ""},
 	} {
 		res := get(h, tt.method, tt.path, "")
-		assert.Equal(t, tt.status, res.StatusCode, tt.path)
+		assert.Equal(t, tt.status, res.Code, tt.path)
 		if tt.status == http.StatusOK {
-			assert.Equal(t, tt.kind, res.Header.Get("Content-Type"), tt.path)
-			assert.Equal(t, tt.cache, res.Header.Get("Cache-Control"), tt.path)
+			assert.Equal(t, tt.kind, res.Header().Get("Content-Type"), tt.path)
+			assert.Equal(t, tt.cache, res.Header().Get("Cache-Control"), tt.path)
 		}
 	}
-	assert.Equal(t, CSP, get(h, "GET", "/", "").Header.Get("Content-Security-Policy"))
+	assert.Equal(t, CSP, get(h, "GET", "/", "").Header().Get("Content-Security-Policy"))
 	b, err := io.ReadAll(get(h, "HEAD", "/", "").Body)
 	require.NoError(t, err)
 	assert.Empty(t, b)
@@ -72,8 +72,8 @@ func TestCompressed(t *testing.T) {
 	h := handler(t)
 	for accept, packed := range map[string]bool{"gzip, deflate, br": true, "gzip;q=0.5": true, "br, gzip; q=0": false, "": false, "x-gzip": false} {
 		res := get(h, "GET", "/assets/main-1a.js", accept)
-		assert.Equal(t, packed, res.Header.Get("Content-Encoding") == "gzip", accept)
-		assert.Equal(t, "Accept-Encoding", res.Header.Get("Vary"))
+		assert.Equal(t, packed, res.Header().Get("Content-Encoding") == "gzip", accept)
+		assert.Equal(t, "Accept-Encoding", res.Header().Get("Vary"))
 		var r io.Reader = res.Body
 		if packed {
 			z, err := gzip.NewReader(res.Body)
@@ -84,7 +84,7 @@ func TestCompressed(t *testing.T) {
 		require.NoError(t, err)
 		assert.Len(t, b, 4000, accept)
 	}
-	assert.Empty(t, get(h, "GET", "/icon.svg", "gzip").Header.Get("Content-Encoding"), "it would save nothing")
+	assert.Empty(t, get(h, "GET", "/icon.svg", "gzip").Header().Get("Content-Encoding"), "it would save nothing")
 }
 
 func TestWithoutIndex(t *testing.T) {
