@@ -252,6 +252,7 @@ func gatewayKeepsOut(t *testing.T, d *demo) {
 	require.NoError(t, err)
 	live, err := viewer.client.Do(req)
 	require.NoError(t, err)
+	defer live.Body.Close()
 	go func() {
 		lines := bufio.NewReader(live.Body)
 		for line := ""; err == nil && line != "event: hello\n"; line, err = lines.ReadString('\n') {
