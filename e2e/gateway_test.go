@@ -252,10 +252,11 @@ func gatewayKeepsOut(t *testing.T, d *demo) {
 	require.NoError(t, err)
 	live, err := viewer.client.Do(req)
 	require.NoError(t, err)
-	defer live.Body.Close()
 	go func() {
+		defer live.Body.Close()
 		lines := bufio.NewReader(live.Body)
-		for line := ""; err == nil && line != "event: hello\n"; line, err = lines.ReadString('\n') {
+		var failed error
+		for line := ""; failed == nil && line != "event: hello\n"; line, failed = lines.ReadString('\n') {
 		}
 		close(hello)
 		b, _ := io.ReadAll(lines)
