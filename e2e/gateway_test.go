@@ -250,7 +250,7 @@ func gatewayKeepsOut(t *testing.T, d *demo) {
 	stream, hello := make(chan string, 1), make(chan struct{})
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.url+"/api/v1/stream", nil)
 	require.NoError(t, err)
-	live, err := viewer.client.Do(req)
+	live, err := viewer.client.Do(req) //nolint:bodyclose // the reader below closes it
 	require.NoError(t, err)
 	go func() {
 		defer live.Body.Close()
