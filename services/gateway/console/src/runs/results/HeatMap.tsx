@@ -6,7 +6,7 @@ import { useTheme } from '../parts/theme'
 import { useWidth } from '../parts/use'
 import { drawMap, drawScale, geometry } from './draw'
 
-interface Props {
+export interface Props {
   id: string
   title: string
   unit: string

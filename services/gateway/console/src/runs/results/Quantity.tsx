@@ -3,20 +3,10 @@ import { useMemo, useState } from 'preact/hooks'
 import { robustRange, spread } from '../data/stats'
 import { number } from '../data/values'
 import { Section } from '../parts/bits'
-import { HeatMap } from './HeatMap'
+import { HeatMap, type Props as MapProps } from './HeatMap'
 import { HistogramPlot } from './HistogramPlot'
 
-interface Props {
-  id: string
-  title: string
-  unit: string
-  values: readonly number[]
-  channel: readonly number[]
-  chip: readonly number[] | null
-  names: (i: number) => string
-  picked: readonly number[]
-  onPick: (i: number) => void
-}
+type Props = Omit<MapProps, 'range'>
 
 export function Quantity ({ id, title, unit, values, channel, chip, names, picked, onPick }: Props) {
   const [whole, setWhole] = useState(false)
