@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -42,7 +43,7 @@ func (g *gateway) server(env *service.Env, cfg *config) (*http.Server, error) {
 	}
 	behind := proxy.New(proxy.Config{Grafana: grafana, NodeRED: nodeRed, Audit: g.record.Append, Log: env.Log, Metrics: env.Metrics})
 	g.behind = behind
-	page, err := consoleHandler()
+	page, err := consoleHandler(console.Built())
 	if err != nil {
 		return nil, err
 	}
@@ -124,9 +125,9 @@ func consoleText() string {
 }
 
 // consoleHandler serves the console, or says how it is built.
-func consoleHandler() (http.Handler, error) {
+func consoleHandler(fsys fs.FS, built bool) (http.Handler, error) {
 	missing := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { pages.Write(w, r, pages.NotFound()) })
-	if fsys, ok := console.Built(); ok {
+	if built {
 		return console.Handler(fsys, missing)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

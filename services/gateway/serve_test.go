@@ -76,3 +76,16 @@ func TestHealthSaysTheTime(t *testing.T) {
 		assert.Equal(t, "no-store", w.Header().Get("Cache-Control"))
 	}
 }
+
+// A gateway that was built without its console says how to build it, on the
+// console's own addresses alone.
+func TestWithoutAConsole(t *testing.T) {
+	h, err := consoleHandler(nil, false)
+	require.NoError(t, err)
+	for path, says := range map[string]string{"/": "make console", "/device/hv": "make console", "/nosuch": "nothing here"} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		assert.Equal(t, http.StatusNotFound, w.Code, path)
+		assert.Contains(t, w.Body.String(), says, path)
+	}
+}
