@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -133,12 +132,9 @@ func (v *visitor) command(device string, body map[string]any) (int, map[string]a
 func (v *visitor) settled(id string) map[string]any {
 	v.t.Helper()
 	var last map[string]any
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	eventually(v.t, "the command's end", func() bool {
 		_, last = v.call("GET", "/commands/"+id, nil)
-		if last["phase"] != "accepted" && last["phase"] != "sent" {
-			return last
-		}
-	}
-	require.FailNow(v.t, "the command does not end", "%v", last)
-	return nil
+		return last["phase"] != "accepted" && last["phase"] != "sent"
+	})
+	return last
 }
