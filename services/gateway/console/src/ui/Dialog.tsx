@@ -1,13 +1,14 @@
 // A modal dialog. The browser keeps the focus in it and gives it back at the end.
 import type { ComponentChildren } from 'preact'
-import { useEffect, useId, useRef } from 'preact/hooks'
+import { useId, useLayoutEffect, useRef } from 'preact/hooks'
 
 interface DialogProps { title: string, open: boolean, close: () => void, test?: string, children: ComponentChildren }
 
 export function Dialog ({ title, open, close, test, children }: DialogProps) {
   const ref = useRef<HTMLDialogElement>(null)
   const id = useId()
-  useEffect(() => {
+  // Before the next paint: the focus is back as soon as the dialog is gone.
+  useLayoutEffect(() => {
     const d = ref.current
     if (!d) return
     if (open && !d.open) d.showModal()
