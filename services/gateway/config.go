@@ -21,6 +21,7 @@ type config struct {
 	KeyFile     string        `env:"DCS_TLS_KEY_FILE" doc:"key of the certificate, PEM"`
 	Hosts       []string      `env:"DCS_TLS_HOSTS" doc:"names and addresses for the certificate that is made; default localhost, its addresses and the machine's name"`
 	UsersFile   string        `env:"DCS_USERS_FILE" doc:"who may come in, see dcs user; default users.json in the data folder"`
+	FirstUsers  string        `env:"DCS_FIRST_USERS_FILE" doc:"users that are copied to the users file when there is none, as dcs init makes them"`
 	SessionIdle time.Duration `env:"DCS_SESSION_IDLE" envDefault:"1h" doc:"a session ends after this long without use; an open page is use"`
 	SessionMax  time.Duration `env:"DCS_SESSION_MAX" envDefault:"12h" doc:"and after this long in any case"`
 

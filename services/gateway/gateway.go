@@ -101,6 +101,9 @@ func open(env *service.Env, cfg *config) (g *gateway, err error) {
 	}); err != nil {
 		return g, err
 	}
+	if err = firstUsers(cfg.usersFile(), cfg.FirstUsers, env.Log); err != nil {
+		return g, err
+	}
 	if g.accounts, err = accounts.Open(cfg.usersFile()); err != nil {
 		return g, err
 	}
