@@ -28,16 +28,20 @@ var combinations = []struct {
 	services []string
 }{
 	{"production", []string{"docker-compose.yml"}, production},
-	{"production with drivers", []string{"docker-compose.yml", "docker-compose.override.example.yml"}, example},
 	{"dev", []string{"docker-compose.yml", "docker-compose.dev.yml"}, production},
 	{"dummy", []string{"docker-compose.yml", "docker-compose.dummy.yml"}, dummy},
 	{"dev and dummy", []string{"docker-compose.yml", "docker-compose.dev.yml", "docker-compose.dummy.yml"}, dummy},
 }
 
 var (
-	production = []string{"mosquitto", "influxdb", "mongo", "grafana", "nodered", "gateway", "loader", "runcontrol", "calibration"}
-	dummy      = append(slices.Clone(production), "hv", "lv", "sensor_1", "dht_room", "ph2acf", "sim_hv", "sim_lv", "sim_dht")
-	example    = append(slices.Clone(production), "hv", "dht_room", "ph2acf")
+	production = []string{"mosquitto", "influxdb", "archive_accounts", "mongo", "runs_accounts", "grafana", "nodered", "gateway",
+		"loader", "runcontrol", "calibration", "backup"}
+	dummy = append(slices.Clone(production), "hv", "lv", "sensor_1", "dht_room", "ph2acf", "sim_hv", "sim_lv", "sim_dht")
+
+	// They do their work and end; others start when they have.
+	once = []string{"archive_accounts", "runs_accounts"}
+	// For people: a profile keeps them from starting with the others.
+	tools = []string{"init", "restore", "dcs"}
 
 	// Settings of the programs that we run and did not write.
 	foreign = []string{"DOCKER_INFLUXDB_INIT_", "INFLUXD_", "MONGO_INITDB_", "GF_", "NODERED_"}
@@ -63,11 +67,15 @@ func TestCombinations(t *testing.T) {
 				}
 			}
 			checkNames(t, p)
-			for _, problem := range slices.Concat(checkPorts(p), checkImages(p), checkSecrets(p), checkMounts(p)) {
+			for _, problem := range checkProject(p) {
 				t.Error(problem)
 			}
 		})
 	}
+}
+
+func checkProject(p *types.Project) []string {
+	return slices.Concat(checkPorts(p), checkImages(p), checkSecrets(p), checkLogins(p), checkMounts(p), checkOrder(p), checkBackup(p))
 }
 
 func load(t *testing.T, files []string) *types.Project {
@@ -77,7 +85,7 @@ func load(t *testing.T, files []string) *types.Project {
 		paths = append(paths, filepath.Join(root, f))
 	}
 	// No variable set: what an operator gets who sets none.
-	opts, err := cli.NewProjectOptions(paths, cli.WithWorkingDirectory(root), cli.WithEnv(nil))
+	opts, err := cli.NewProjectOptions(paths, cli.WithWorkingDirectory(root), cli.WithEnv(nil), cli.WithProfiles([]string{"tools"}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,11 +102,24 @@ func check(s types.ServiceConfig) (problems []string) {
 	if !pinned.MatchString(s.Image) {
 		bad("image " + s.Image + " is not pinned to a version")
 	}
-	if s.HealthCheck == nil || s.HealthCheck.Disable || len(s.HealthCheck.Test) == 0 {
+	stays := !slices.Contains(once, s.Name) && !slices.Contains(tools, s.Name)
+	if stays && (s.HealthCheck == nil || s.HealthCheck.Disable || len(s.HealthCheck.Test) == 0) {
 		bad("no health check")
 	}
-	if s.Restart != "unless-stopped" {
+	if stays && s.Restart != "unless-stopped" || slices.Contains(once, s.Name) && s.Restart != "on-failure" {
 		bad("it does not come back after a failure")
+	}
+	for what, there := range map[string]bool{
+		"its file system can be written to":    s.ReadOnly,
+		"it has capabilities":                  slices.Equal(s.CapDrop, []string{"ALL"}),
+		"it can gain privileges":               slices.Contains(s.SecurityOpt, "no-new-privileges:true"),
+		"its memory has no limit":              s.MemLimit > 0,
+		"its number of processes has no limit": s.PidsLimit > 0,
+		"its log has no limit":                 s.Logging != nil && s.Logging.Options["max-size"] != "",
+	} {
+		if !there {
+			bad(what)
+		}
 	}
 	for _, p := range s.Ports {
 		if a, err := netip.ParseAddr(p.HostIP); s.Name != "gateway" && (err != nil || !a.IsLoopback()) { // the gateway is the door
@@ -112,7 +133,7 @@ func check(s types.ServiceConfig) (problems []string) {
 			bad("unknown setting " + key)
 		}
 		for _, secret := range []string{"PASSWORD", "TOKEN", "SECRET"} {
-			if strings.Contains(key, secret) && !strings.HasSuffix(key, "_FILE") {
+			if strings.Contains(key, secret) && !strings.HasSuffix(key, "_FILE") && !strings.HasSuffix(key, "_DIR") {
 				bad("setting " + key + " is a secret in the clear: use its _FILE")
 			}
 		}
@@ -122,14 +143,21 @@ func check(s types.ServiceConfig) (problems []string) {
 			bad("setting " + key + " has a login in the clear: use its _FILE")
 		}
 		if strings.HasSuffix(key, "_FILE") && v != nil {
-			name, ok := strings.CutPrefix(*v, "/run/secrets/")
-			mounted := slices.ContainsFunc(s.Secrets, func(r types.ServiceSecretConfig) bool { return r.Source == name })
-			if !ok || !mounted {
+			if !mounted(s, *v) {
 				bad("setting " + key + " names " + *v + ", which is not mounted")
 			}
 		}
 	}
 	return append(problems, checkBuild(s)...)
+}
+
+// mounted tells whether a container has a file: a secret, a token, or what is in
+// a volume of its own.
+func mounted(s types.ServiceConfig, file string) bool {
+	if name, ok := strings.CutPrefix(file, "/run/secrets/"); ok {
+		return slices.ContainsFunc(s.Secrets, func(r types.ServiceSecretConfig) bool { return r.Source == name })
+	}
+	return slices.ContainsFunc(s.Volumes, func(v types.ServiceVolumeConfig) bool { return strings.HasPrefix(file, v.Target+"/") })
 }
 
 // checkBuild compares what is built with what is there.
@@ -214,7 +242,7 @@ func TestNetworks(t *testing.T) {
 	}
 	for _, apart := range [][2]string{
 		{"nodered", "grafana"}, {"nodered", "influxdb"}, {"nodered", "mongo"}, {"hv", "grafana"}, {"hv", "influxdb"}, {"hv", "mongo"},
-		{"mosquitto", "mongo"}, {"loader", "mongo"}, {"calibration", "influxdb"}, {"grafana", "mosquitto"},
+		{"mosquitto", "mongo"}, {"loader", "mongo"}, {"calibration", "influxdb"}, {"grafana", "mosquitto"}, {"backup", "mosquitto"},
 	} {
 		if share(apart[0], apart[1]) {
 			t.Errorf("%s reaches %s", apart[0], apart[1])
@@ -230,8 +258,13 @@ func TestNetworks(t *testing.T) {
 		}
 	}
 	for name, s := range p.Services {
-		if len(s.Ports) > 0 && name != "gateway" && name != "mosquitto" {
+		if len(s.Ports) > 0 && name != "gateway" {
 			t.Errorf("%s has a port: the gateway is the only door", name)
+		}
+	}
+	for _, name := range []string{"archive", "runs"} {
+		if !p.Networks[name].Internal {
+			t.Errorf("the network %s leads outside", name)
 		}
 	}
 }
@@ -243,6 +276,8 @@ func TestCheckFindsWhatIsBad(t *testing.T) {
 		s.Image, s.Restart = "mongo:8.0.12", "unless-stopped"
 		s.HealthCheck = &types.HealthCheckConfig{Test: []string{"CMD", "true"}}
 		s.Ports = []types.ServicePortConfig{{HostIP: "127.0.0.1", Published: "27017"}}
+		s.ReadOnly, s.CapDrop, s.SecurityOpt = true, []string{"ALL"}, []string{"no-new-privileges:true"}
+		s.MemLimit, s.PidsLimit, s.Logging = 1<<20, 10, &types.LoggingConfig{Options: types.Options{"max-size": "1m"}}
 		return s
 	}
 	str := func(s string) *string { return &s }
@@ -258,6 +293,12 @@ func TestCheckFindsWhatIsBad(t *testing.T) {
 		"major only":    {func(s *types.ServiceConfig) { s.Image = "mongo:8" }, "not pinned"},
 		"no health":     {func(s *types.ServiceConfig) { s.HealthCheck = nil }, "no health check"},
 		"no restart":    {func(s *types.ServiceConfig) { s.Restart = "" }, "come back"},
+		"written to":    {func(s *types.ServiceConfig) { s.ReadOnly = false }, "can be written to"},
+		"capabilities":  {func(s *types.ServiceConfig) { s.CapDrop = nil }, "has capabilities"},
+		"privileges":    {func(s *types.ServiceConfig) { s.SecurityOpt = nil }, "gain privileges"},
+		"memory":        {func(s *types.ServiceConfig) { s.MemLimit = 0 }, "memory has no limit"},
+		"processes":     {func(s *types.ServiceConfig) { s.PidsLimit = 0 }, "processes has no limit"},
+		"log":           {func(s *types.ServiceConfig) { s.Logging = nil }, "log has no limit"},
 		"open port":     {func(s *types.ServiceConfig) { s.Ports[0].HostIP = "" }, "open to the network"},
 		"all addresses": {func(s *types.ServiceConfig) { s.Ports[0].HostIP = "0.0.0.0" }, "open to the network"},
 		"misspelt": {func(s *types.ServiceConfig) {

@@ -3,7 +3,6 @@ package composecheck_test
 import (
 	"fmt"
 	"maps"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -65,7 +64,7 @@ func checkImages(p *types.Project) (problems []string) {
 	return problems
 }
 
-// checkSecrets finds secrets that nobody has, or that nobody is told to make.
+// checkSecrets finds secrets that nobody has, or that nobody is told of.
 func checkSecrets(p *types.Project) (problems []string) {
 	guide, err := os.ReadFile(filepath.Join(root, "secrets", "README.md"))
 	if err != nil {
@@ -73,21 +72,93 @@ func checkSecrets(p *types.Project) (problems []string) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Secrets)) {
 		file := p.Secrets[name].File
-		if !strings.Contains(string(guide), "`"+name+"`") {
+		told := strings.Contains(string(guide), "`"+name+"`") || strings.HasPrefix(name, "broker_") && strings.Contains(string(guide), "`broker_")
+		if !told {
 			problems = append(problems, "secret "+name+" is not in secrets/README.md")
 		}
-		dir := filepath.Base(filepath.Dir(file))
-		if filepath.Base(file) != name || dir != "secrets" && dir != "dummy" {
+		if filepath.Base(file) != name || filepath.Base(filepath.Dir(file)) != "secrets" {
 			problems = append(problems, "secret "+name+" is in "+file)
-		}
-		if _, err := os.Stat(file); err != nil && dir == "dummy" {
-			problems = append(problems, "secret "+name+" of the dummy stack: "+err.Error())
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
 		for _, s := range p.Services[name].Secrets {
 			if _, ok := p.Secrets[s.Source]; !ok {
 				problems = append(problems, "service "+name+": no secret "+s.Source)
+			}
+		}
+	}
+	return problems
+}
+
+// checkLogins finds a program on the bus that has not a name of its own there,
+// which the broker's access list goes by, and a program's own secret with another.
+func checkLogins(p *types.Project) (problems []string) {
+	has := make(map[string]string)
+	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
+		s := p.Services[name]
+		bad := func(what string) { problems = append(problems, "service "+name+": "+what) }
+		if user := s.Environment["DCS_BROKER_USER"]; user != nil {
+			if device := s.Environment["DCS_DEVICE"]; *user != name && (device == nil || *device != *user) {
+				bad("it is " + *user + " at the broker")
+			}
+			if file := s.Environment["DCS_BROKER_PASSWORD_FILE"]; file == nil || *file != "/run/secrets/broker_"+*user {
+				bad("it has not the password of " + *user)
+			}
+		}
+		for _, secret := range s.Secrets {
+			if !strings.HasPrefix(secret.Source, "broker_") && !strings.HasPrefix(secret.Source, "mongo_uri_") {
+				continue
+			}
+			if other := has[secret.Source]; other != "" && !slices.Contains(shares, name) && !slices.Contains(shares, other) {
+				bad(other + " has " + secret.Source + " too")
+			}
+			has[secret.Source] = name
+		}
+	}
+	return problems
+}
+
+// shares are those who have others' logins at MongoDB: who makes them, and what
+// people call.
+var shares = []string{"runs_accounts", "dcs", "restore"}
+
+// checkOrder finds a part that is started before what it needs is well.
+func checkOrder(p *types.Project) (problems []string) {
+	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
+		s := p.Services[name]
+		need := func(other, condition string) {
+			if s.DependsOn[other].Condition != condition {
+				problems = append(problems, fmt.Sprintf("service %s is started without %s: %s", name, other, condition))
+			}
+		}
+		stays := !slices.Contains(tools, name)
+		if s.Environment["DCS_BROKER_USER"] != nil && stays {
+			need("mosquitto", types.ServiceConditionHealthy)
+		}
+		if file := s.Environment["DCS_INFLUX_TOKEN_FILE"]; file != nil && stays {
+			need("archive_accounts", types.ServiceConditionCompletedSuccessfully)
+		}
+		if file := s.Environment["DCS_MONGO_URI_FILE"]; file != nil && stays {
+			need("runs_accounts", types.ServiceConditionCompletedSuccessfully)
+		}
+	}
+	return problems
+}
+
+// Their content goes into a backup through the servers, or is made again.
+var unsaved = []string{"influxdb", "influxdb-config", "mongo", "mongo-config", "tokens_loader", "tokens_grafana", "tokens_gateway", "tokens_backup"}
+
+// checkBackup finds volumes that no backup holds, or that no restore fills.
+func checkBackup(p *types.Project) (problems []string) {
+	for _, volume := range slices.Sorted(maps.Keys(p.Volumes)) {
+		if slices.Contains(unsaved, volume) {
+			continue
+		}
+		for name, readOnly := range map[string]bool{"backup": true, "restore": false} {
+			if !slices.ContainsFunc(p.Services[name].Volumes, func(v types.ServiceVolumeConfig) bool {
+				return v.Source == volume && v.Target == "/volumes/"+volume && v.ReadOnly == readOnly
+			}) {
+				problems = append(problems, "the volume "+volume+" is not mounted as it should be in "+name)
 			}
 		}
 	}
@@ -104,6 +175,9 @@ func checkMounts(p *types.Project) (problems []string) {
 	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
 		s := p.Services[name]
 		bad := func(what string) { problems = append(problems, "service "+name+": "+what) }
+		if strings.HasPrefix(s.Image, "trackerdcs/dcs:") {
+			continue // reads and makes whole installations
+		}
 		for _, v := range s.Volumes {
 			if v.Type == types.VolumeTypeBind {
 				if _, err := os.Stat(v.Source); err != nil && !isYours(v.Source) {
@@ -112,7 +186,7 @@ func checkMounts(p *types.Project) (problems []string) {
 				if !v.ReadOnly {
 					bad(v.Source + " is mounted and can be written to")
 				}
-			} else if strings.HasPrefix(s.Image, "trackerdcs/") && v.Target != "/data" {
+			} else if strings.HasPrefix(s.Image, "trackerdcs/") && v.Target != "/data" && !v.ReadOnly {
 				bad("volume on " + v.Target + ": only /data belongs to the program")
 			}
 		}
@@ -178,31 +252,11 @@ func TestRuns(t *testing.T) {
 		t.Errorf("production: MongoDB's ports are %+v", ports)
 	}
 	for _, name := range []string{"runcontrol", "calibration"} {
-		if v := production.Services[name].Environment["DCS_MONGO_URI_FILE"]; v == nil || *v != "/run/secrets/mongo_uri" {
+		if v := production.Services[name].Environment["DCS_MONGO_URI_FILE"]; v == nil || *v != "/run/secrets/mongo_uri_"+name {
 			t.Errorf("%s does not know where MongoDB is", name)
 		}
 	}
 	dummy := load(t, []string{"docker-compose.yml", "docker-compose.dummy.yml"})
-	read := func(secret string) string {
-		b, err := os.ReadFile(dummy.Secrets[secret].File)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return strings.TrimSpace(string(b))
-	}
-	u, err := url.Parse(read("mongo_uri"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	mongo := dummy.Services["mongo"]
-	password, _ := u.User.Password()
-	if user := mongo.Environment["MONGO_INITDB_ROOT_USERNAME"]; user == nil || u.User.Username() != *user || password != read("mongo_password") {
-		t.Errorf("mongo_uri has the login %s, which is not MongoDB's", u.User)
-	}
-	// The image makes its user in the database admin.
-	if u.Scheme != "mongodb" || u.Host != "mongo:27017" || u.Query().Get("authSource") != "admin" {
-		t.Errorf("mongo_uri is %s", u.Redacted())
-	}
 	if v := dummy.Services["ph2acf"].Environment["DCS_DEVICE"]; v == nil || *v != "ph2acf" {
 		t.Error("ph2acf has another name on the bus")
 	}
@@ -247,10 +301,20 @@ func TestProjectChecksFindWhatIsBad(t *testing.T) {
 		}}, "built in two ways"},
 		"a secret that nobody makes": {types.Project{Secrets: types.Secrets{"x": {File: "secrets/x"}}}, "not in secrets/README.md"},
 		"a secret elsewhere":         {types.Project{Secrets: types.Secrets{"mongo_uri": {File: "/etc/mongo_uri"}}}, "is in /etc"},
-		"a dummy's secret":           {types.Project{Secrets: types.Secrets{"mongo_uri": {File: "/none/dummy/mongo_uri"}}}, "no such file"},
 		"a secret that is not there": {types.Project{Services: types.Services{
 			"a": service(func(s *types.ServiceConfig) { s.Secrets = []types.ServiceSecretConfig{{Source: "x"}} }),
 		}}, "no secret x"},
+		"another's name": {types.Project{Services: types.Services{
+			"a": service(func(s *types.ServiceConfig) { s.Environment = types.MappingWithEquals{"DCS_BROKER_USER": str("b")} }),
+		}}, "it is b at the broker"},
+		"another's password": {types.Project{Services: types.Services{
+			"a": service(func(s *types.ServiceConfig) { s.Secrets = []types.ServiceSecretConfig{{Source: "broker_a"}} }),
+			"b": service(func(s *types.ServiceConfig) { s.Secrets = []types.ServiceSecretConfig{{Source: "broker_a"}} }),
+		}}, "a has broker_a too"},
+		"too early": {types.Project{Services: types.Services{
+			"a": service(func(s *types.ServiceConfig) { s.Environment = types.MappingWithEquals{"DCS_BROKER_USER": str("a")} }),
+		}}, "a is started without mosquitto"},
+		"not in a backup":          {types.Project{Volumes: types.Volumes{"a": {}}}, "the volume a is not mounted"},
 		"procedures not mounted":   {types.Project{Services: types.Services{"a": with()}}, "not mounted"},
 		"a file that is not there": {types.Project{Services: types.Services{"a": with(bind("no.yml"))}}, "no such file"},
 		"no procedures":            {types.Project{Services: types.Services{"a": with(bind("LICENSE"))}}, "no procedures"},
@@ -263,7 +327,7 @@ func TestProjectChecksFindWhatIsBad(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := &tt.project
-			got := strings.Join(slices.Concat(checkPorts(p), checkImages(p), checkSecrets(p), checkMounts(p)), "; ")
+			got := strings.Join(checkProject(p), "; ")
 			if !strings.Contains(got, tt.want) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
