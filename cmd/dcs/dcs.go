@@ -27,6 +27,8 @@ type commands struct {
 	User     userCmds         `cmd:"" help:"Say who may log in at the gateway, and what they may do there."`
 	Token    tokenCmds        `cmd:"" help:"Make tokens, with which scripts use the gateway."`
 	AuditLog auditLogCmds     `cmd:"" help:"Prove that nobody has changed what the gateway keeps of who did what, and show it."`
+	Backup   backupCmd        `cmd:"" help:"Save all of an installation while it runs, once or every night."`
+	Restore  restoreCmd       `cmd:"" help:"Bring back what a backup holds."`
 	Version  kong.VersionFlag `help:"Print the version."`
 }
 

@@ -43,7 +43,7 @@ func (r Row) value(column string) Value {
 // Value is one value of a row.
 type Value struct {
 	kind valueKind
-	i    int64
+	i    int64 // of a boolean 0 or 1
 	f    float64
 	text []byte // valid until the next row
 }
@@ -59,7 +59,18 @@ const (
 )
 
 // Int returns a whole number, as times are; not ok for anything else.
-func (v Value) Int() (n int64, ok bool) { return v.i, v.kind == integer }
+func (v Value) Int() (n int64, ok bool) {
+	if v.kind != integer {
+		return 0, false
+	}
+	return v.i, true
+}
+
+// Bool returns a boolean; not ok for anything else.
+func (v Value) Bool() (b, ok bool) { return v.i == 1, v.kind == boolean }
+
+// IsNull reports whether there is no value.
+func (v Value) IsNull() bool { return v.kind == null }
 
 // Float returns a number; not ok for anything else, null included.
 func (v Value) Float() (x float64, ok bool) {
@@ -237,8 +248,10 @@ func (d *decoder) value(i int) error {
 		*v = Value{}
 		return d.word("null")
 	case 't', 'f':
-		*v = Value{kind: boolean}
-		_, err = d.bool()
+		yes, err := d.bool()
+		if *v = (Value{kind: boolean}); yes {
+			v.i = 1
+		}
 		return err
 	}
 	*v, err = d.number()
@@ -277,7 +290,8 @@ func number(digits []byte, whole bool) (Value, error) {
 		return Value{kind: integer, i: n}, nil
 	}
 	if whole {
-		if n, err := strconv.ParseInt(string(digits), 10, 64); err == nil {
+		// Zero with a sign is a float: the sign is kept.
+		if n, err := strconv.ParseInt(string(digits), 10, 64); err == nil && (n != 0 || digits[0] != '-') {
 			return Value{kind: integer, i: n}, nil
 		}
 	}
