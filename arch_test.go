@@ -31,8 +31,8 @@ var instrumentMayImport = []string{"pkg/psu", "pkg/sensor", "pkg/scpi", "pkg/wir
 // with in one place.
 var doors = map[string][]string{
 	"github.com/eclipse/paho.mqtt.golang":      {"pkg/bus"},
-	"github.com/influxdata/influxdb-client-go": {"services/loader", "pkg/history"},
-	"go.mongodb.org/mongo-driver":              {"services/calibration", "pkg/runs"},
+	"github.com/influxdata/influxdb-client-go": {"services/loader", "pkg/history", "pkg/provision"},
+	"go.mongodb.org/mongo-driver":              {"services/calibration", "pkg/runs", "pkg/provision"},
 	"github.com/nats-io/nats-server":           {"services/broker"},
 }
 
