@@ -15,21 +15,22 @@ import (
 
 // commands are what dcs can do.
 type commands struct {
-	Demo     demoCmd          `cmd:"" help:"Build and run the demonstrator; Ctrl-C ends all of it."`
-	Watch    watchCmd         `cmd:"" help:"Show all channels, live."`
-	Get      getCmd           `cmd:"" help:"Print the next status of a device, channel or field."`
-	Set      setCmd           `cmd:"" help:"Set a voltage, and wait for what comes of it."`
-	Switch   switchCmd        `cmd:"" help:"Switch a channel on or off, and wait for what comes of it."`
-	Send     sendCmd          `cmd:"" help:"Send any command: seti, ramp, clear, lock, unlock."`
-	Audit    auditCmd         `cmd:"" help:"Prove that nothing is missing in the archive, or say what is."`
-	At       atCmd            `cmd:"" help:"Print all setpoints and readbacks at a time in the past."`
-	Run      runCmds          `cmd:"" help:"Start runs, calibrations for instance, and see what is kept of them."`
-	User     userCmds         `cmd:"" help:"Say who may log in at the gateway, and what they may do there."`
-	Token    tokenCmds        `cmd:"" help:"Make tokens, with which scripts use the gateway."`
-	AuditLog auditLogCmds     `cmd:"" help:"Prove that nobody has changed what the gateway keeps of who did what, and show it."`
-	Backup   backupCmd        `cmd:"" help:"Save all of an installation while it runs, once or every night."`
-	Restore  restoreCmd       `cmd:"" help:"Bring back what a backup holds."`
-	Version  kong.VersionFlag `help:"Print the version."`
+	Demo      demoCmd          `cmd:"" help:"Build and run the demonstrator; Ctrl-C ends all of it."`
+	Watch     watchCmd         `cmd:"" help:"Show all channels, live."`
+	Get       getCmd           `cmd:"" help:"Print the next status of a device, channel or field."`
+	Set       setCmd           `cmd:"" help:"Set a voltage, and wait for what comes of it."`
+	Switch    switchCmd        `cmd:"" help:"Switch a channel on or off, and wait for what comes of it."`
+	Send      sendCmd          `cmd:"" help:"Send any command: seti, ramp, clear, lock, unlock."`
+	Audit     auditCmd         `cmd:"" help:"Prove that nothing is missing in the archive, or say what is."`
+	At        atCmd            `cmd:"" help:"Print all setpoints and readbacks at a time in the past."`
+	Run       runCmds          `cmd:"" help:"Start runs, calibrations for instance, and see what is kept of them."`
+	User      userCmds         `cmd:"" help:"Say who may log in at the gateway, and what they may do there."`
+	Token     tokenCmds        `cmd:"" help:"Make tokens, with which scripts use the gateway."`
+	AuditLog  auditLogCmds     `cmd:"" help:"Prove that nobody has changed what the gateway keeps of who did what, and show it."`
+	Provision provisionCmd     `cmd:"" help:"Make in the databases the tokens and users of the stack's programs."`
+	Backup    backupCmd        `cmd:"" help:"Save all of an installation while it runs, once or every night."`
+	Restore   restoreCmd       `cmd:"" help:"Bring back what a backup holds."`
+	Version   kong.VersionFlag `help:"Print the version."`
 }
 
 // exitCode is an error that says how the program ends and has been explained.

@@ -12,7 +12,6 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
-	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/topology"
 )
 
 // authDatabase is where MongoDB keeps the users.
@@ -221,15 +220,15 @@ func denied(err error, file string) error {
 	return refused("MongoDB refuses the login in %s: it keeps the password with which its volume was first made; change it there, or take the secret out of that backup", file)
 }
 
-// gist is what of a server that is not there is worth saying in a line.
+// gist is the cause at the end of the whole topology that the driver gives of a
+// server that is away.
 func gist(err error) error {
-	var s topology.ServerSelectionError
-	if errors.As(err, &s) {
-		for _, server := range s.Desc.Servers {
-			if server.LastError != nil {
-				return server.LastError
-			}
-		}
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	if i := strings.LastIndex(text, "Last error: "); i >= 0 {
+		return errors.New(strings.TrimRight(text[i+len("Last error: "):], " ,}]"))
 	}
 	return err
 }
