@@ -35,6 +35,7 @@ type Client struct {
 	address string // hosts alone, for people
 	timeout time.Duration
 	client  *mongo.Client
+	db      *mongo.Database
 
 	runs, configurations, files, chunks *mongo.Collection
 }
@@ -74,7 +75,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	db := client.Database(database)
 	return &Client{
-		address: strings.Join(opts.Hosts, ","), timeout: timeout, client: client,
+		address: strings.Join(opts.Hosts, ","), timeout: timeout, client: client, db: db,
 		runs: db.Collection(Collection), configurations: db.Collection(Configurations),
 		files: db.Collection(Bucket + ".files"), chunks: db.Collection(Bucket + ".chunks"),
 	}, nil

@@ -10,13 +10,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"os/signal"
 	"runtime/debug"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
@@ -147,24 +145,12 @@ func (a *app) healthcheck(ctx context.Context) int {
 		fmt.Fprintf(a.err, "%s: -healthcheck needs DCS_HTTP\n", a.program)
 		return exitSettings
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+dialable(addr)+"/healthz", nil)
+	said, err := Check(ctx, addr)
 	if err != nil {
 		fmt.Fprintf(a.err, "%s: %v\n", a.program, err)
 		return exitFailed
 	}
-	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req) // through no proxy
-	if err != nil {
-		fmt.Fprintf(a.err, "%s: %v\n", a.program, err)
-		return exitFailed
-	}
-	defer res.Body.Close()
-	body, _ := io.ReadAll(io.LimitReader(res.Body, 4096))
-	fmt.Fprint(a.out, string(body))
-	if res.StatusCode != http.StatusOK {
-		return exitFailed
-	}
+	fmt.Fprintln(a.out, said)
 	return exitOK
 }
 
