@@ -28,6 +28,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"trackerdcs/pkg/brokerauth"
 	"trackerdcs/pkg/bus"
 	"trackerdcs/pkg/device"
 	"trackerdcs/pkg/service"
@@ -284,6 +285,7 @@ func within(t *testing.T, limit time.Duration, what string, ok func() bool) {
 // stack is a broker, an InfluxDB and loaders.
 type stack struct {
 	t          *testing.T
+	access     *access
 	dir        string
 	broker     *part
 	brokerData string
@@ -304,27 +306,10 @@ func newStackAt(t *testing.T, ip string, enter ...string) *stack {
 	s := &stack{t: t, dir: t.TempDir(), ip: ip, enter: enter, brokerPort: freePort(t)}
 	s.brokerData = filepath.Join(s.dir, "mosquitto")
 	require.NoError(t, os.Mkdir(s.brokerData, 0o750))
-	shipped, err := os.ReadFile("../mosquitto/mosquitto.conf")
-	require.NoError(t, err)
-	conf := string(shipped)
-	for old, mine := range map[string]string{
-		"listener 1883":                 fmt.Sprintf("listener %d %s", s.brokerPort, ip),
-		"/run/secrets/mosquitto_passwd": secret(t, "mosquitto_passwd"),
-		"/mosquitto/data/":              s.brokerData + "/",
-	} {
-		require.Contains(t, conf, old)
-		conf = strings.ReplaceAll(conf, old, mine)
-	}
-	if os.Geteuid() == 0 {
-		conf += "\nuser root\n" // or it could not write into the test's directory
-	}
-	file := filepath.Join(s.dir, "mosquitto.conf")
-	require.NoError(t, os.WriteFile(file, []byte(conf), 0o600))
-	binary, err := exec.LookPath("mosquitto")
-	if err != nil {
-		binary = "/usr/sbin/mosquitto" // not in everybody's path
-	}
-	s.broker = newPart(t, "mosquitto", filepath.Join(s.dir, "mosquitto.log"), nil, append(enter, binary, "-c", file)...)
+	s.access = newAccess(t, "", accounts()...)
+	listener := func(port int) string { return fmt.Sprintf("%d %s", port, ip) }
+	file := s.access.conf(listener(s.brokerPort), listener(freePort(t)), s.brokerData)
+	s.broker = newPart(t, "mosquitto", filepath.Join(s.dir, "mosquitto.log"), nil, append(enter, mosquittoBinary(), "-c", file)...)
 	s.broker.ready = func() bool {
 		conn, err := net.DialTimeout("tcp", s.address(), time.Second)
 		if err == nil {
@@ -356,24 +341,46 @@ func startStack(t *testing.T) *stack {
 	return s
 }
 
-func secret(t *testing.T, name string) string {
-	file, err := filepath.Abs("../secrets/dummy/" + name)
-	require.NoError(t, err)
-	return file
+// accounts are those of all parts that tests start: programs with their own
+// names and roles, senders as drivers.
+func accounts() (all []brokerauth.Account) {
+	for role, names := range map[brokerauth.Role][]string{
+		brokerauth.Loader:     {"loader", "one", "two"},
+		brokerauth.Driver:     {"hv", "lv", "sensor_1", "ph2acf"},
+		brokerauth.Sink:       {"calibration"},
+		brokerauth.RunControl: {"runcontrol"},
+		brokerauth.Gateway:    {"gateway"},
+	} {
+		for _, name := range names {
+			all = append(all, brokerauth.Account{Name: name, Role: role})
+		}
+	}
+	for _, prefix := range []string{
+		"away", "cutoff", "emptied", "ended", "far", "frozen", "full", "killed", "load", "memory", "order", "twice", "twin",
+	} {
+		for i := range 20 {
+			all = append(all, brokerauth.Account{Name: senderName(prefix, i), Role: brokerauth.Driver})
+		}
+	}
+	return all
 }
+
+func senderName(prefix string, i int) string { return fmt.Sprintf("%s%02d", prefix, i) }
 
 func (s *stack) address() string { return net.JoinHostPort(s.ip, strconv.Itoa(s.brokerPort)) }
 
-// bus are the settings of a member of the bus that reaches the broker at an address.
-func (s *stack) bus(address string) service.Bus {
-	return service.Bus{Broker: "tcp://" + address, BrokerUser: mosquittoUser, PasswordFile: secret(s.t, "broker_password")}
+// bus are the settings of a member of the bus that has an account, and reaches
+// the broker at an address.
+func (s *stack) bus(account, address string) service.Bus {
+	s.t.Helper()
+	return service.Bus{Broker: "tcp://" + address, BrokerUser: account, PasswordFile: s.access.passwordFile(account)}
 }
 
 // loader prepares a loader with a name and a data folder; env comes last.
 func (s *stack) loader(name, dir string, env ...string) *part {
 	s.t.Helper()
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(freePort(s.t)))
-	b := s.bus(s.address())
+	b := s.bus(name, s.address())
 	p := newPart(s.t, name, filepath.Join(s.dir, filepath.Base(dir)+".log"), append([]string{
 		"DCS_NAME=" + name, "DCS_DATA_DIR=" + dir, "DCS_HTTP=" + addr, "DCS_INFLUX_URL=" + s.archive.url,
 		"DCS_BROKER=" + b.Broker, "DCS_BROKER_USER=" + b.BrokerUser, "DCS_BROKER_PASSWORD_FILE=" + b.PasswordFile,
@@ -500,7 +507,7 @@ func (s *stack) sendTo(prefix string, n int, period time.Duration, address strin
 	s.t.Helper()
 	f := &fleet{t: s.t, s: s, prefix: prefix, quiet: make(chan struct{})}
 	for i := range n {
-		f.senders = append(f.senders, f.start(fmt.Sprintf("%s%02d", prefix, i), period, address, time.Duration(i)*period/time.Duration(n)))
+		f.senders = append(f.senders, f.start(senderName(prefix, i), period, address, time.Duration(i)*period/time.Duration(n)))
 	}
 	s.t.Cleanup(f.leave)
 	return f
@@ -510,7 +517,7 @@ func (f *fleet) start(name string, period time.Duration, address string, offset 
 	f.t.Helper()
 	d := &sender{name: name, figure: prometheus.NewRegistry(), ended: make(chan struct{})}
 	env := &service.Env{Program: "sender", Name: name, Boot: service.NewBoot(), Log: slog.New(slog.DiscardHandler), Metrics: d.figure, Health: new(service.Health)}
-	dev, err := device.New(env, &device.Settings{Bus: f.s.bus(address), Backlog: time.Hour})
+	dev, err := device.New(env, &device.Settings{Bus: f.s.bus(name, address), Backlog: time.Hour})
 	require.NoError(f.t, err)
 	d.seen = dev
 	ctx, cancel := context.WithCancel(context.Background())
@@ -683,7 +690,7 @@ type watcher struct {
 // watch hears what comes on some topics, for the rest of the test.
 func (s *stack) watch(filters ...string) *watcher {
 	s.t.Helper()
-	o := s.bus(s.address()).Options(fmt.Sprintf("watcher-%d", rand.Uint32()))
+	o := s.bus(everybody, s.address()).Options(fmt.Sprintf("watcher-%d", rand.Uint32()))
 	c, err := bus.New(o)
 	require.NoError(s.t, err)
 	w := &watcher{t: s.t, bus: c}

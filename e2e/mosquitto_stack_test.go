@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"trackerdcs/pkg/brokerauth"
 	"trackerdcs/pkg/wire"
 )
 
@@ -61,26 +62,21 @@ func (h heard) await(t *testing.T, what string, wanted func(mqtt.Message) bool) 
 	return found
 }
 
-// The drivers on the broker of production, with its configuration: a command
-// through the login, a command left behind, the last will.
+// A driver and a person on the broker of production, with its configuration and
+// an account each: a command, a command left behind, the last will.
 func TestDriverOnMosquitto(t *testing.T) {
-	url := startMosquitto(t)
+	b := startBroker(t, newAccess(t, "", brokerauth.Account{Name: "hv", Role: brokerauth.Driver}, brokerauth.Account{Name: "alice", Role: brokerauth.Operator}))
 	instrument := "tcp://" + freeAddr(t)
 	program(t, "sim", "DCS_MODEL=iseg", "DCS_ADDRESS="+instrument, "DCS_SIM_RAMP=200")
 
 	h := heard{make(chan mqtt.Message, 10000)}
-	c := mqtt.NewClient(mosquittoOptions(url, "test").SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { h.ch <- m }))
+	c := mqtt.NewClient(b.options("alice", "mosquitto_pub").SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { h.ch <- m }))
 	require.NoError(t, await(t, c.Connect()))
 	defer c.Disconnect(250)
 	require.NoError(t, await(t, c.Publish("/hv/cmd/setv/1", 1, true, "200")))
 	require.NoError(t, await(t, c.Subscribe("/hv/#", 1, nil)))
 
-	password, err := filepath.Abs("../secrets/dummy/broker_password")
-	require.NoError(t, err)
-	env := []string{
-		"DCS_BROKER=" + url, "DCS_BROKER_USER=" + mosquittoUser, "DCS_BROKER_PASSWORD_FILE=" + password,
-		"DCS_DEVICE=hv", "DCS_MODEL=iseg", "DCS_ADDRESS=" + instrument, "DCS_LIMITS=0=0:500", "DCS_PERIOD=200ms",
-	}
+	env := append(b.env(b.url, "hv"), "DCS_DEVICE=hv", "DCS_MODEL=iseg", "DCS_ADDRESS="+instrument, "DCS_LIMITS=0=0:500", "DCS_PERIOD=200ms")
 	kill := program(t, "psu", env...)
 
 	m := h.await(t, "the refusal of what was left behind", func(m mqtt.Message) bool { return m.Topic() == "/hv/ack" })

@@ -3,75 +3,19 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 	"github.com/stretchr/testify/require"
+
+	"trackerdcs/pkg/brokerauth"
 )
-
-// What the dummy stack's password file lets in.
-const mosquittoUser, mosquittoPassword = "dcs", "dummy-password"
-
-// startMosquitto runs the real broker with the repository's configuration,
-// only its port and its paths changed, and returns its URL.
-func startMosquitto(t *testing.T) string {
-	t.Helper()
-	binary, err := exec.LookPath("mosquitto")
-	if err != nil {
-		binary = "/usr/sbin/mosquitto" // not in everybody's path
-	}
-	shipped, err := os.ReadFile("../mosquitto/mosquitto.conf")
-	require.NoError(t, err)
-	passwords, err := filepath.Abs("../secrets/dummy/mosquitto_passwd")
-	require.NoError(t, err)
-	addr := freeAddr(t)
-	_, port, err := net.SplitHostPort(addr)
-	require.NoError(t, err)
-	conf := string(shipped)
-	for old, mine := range map[string]string{
-		"listener 1883":                 "listener " + port + " 127.0.0.1",
-		"/run/secrets/mosquitto_passwd": passwords,
-		"/mosquitto/data/":              t.TempDir() + "/",
-	} {
-		require.Contains(t, conf, old)
-		conf = strings.ReplaceAll(conf, old, mine)
-	}
-	if os.Geteuid() == 0 {
-		conf += "\nuser root\n" // or it could not write into the test's directory
-	}
-	file := filepath.Join(t.TempDir(), "mosquitto.conf")
-	require.NoError(t, os.WriteFile(file, []byte(conf), 0o600))
-
-	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, binary, "-c", file)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.Stderr = t.Output()
-	require.NoError(t, cmd.Start())
-	ended := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(ended) }()
-	t.Cleanup(func() { cancel(); <-ended })
-
-	for {
-		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(t.Context(), "tcp", addr)
-		if err == nil {
-			require.NoError(t, conn.Close())
-			return "tcp://" + addr
-		}
-		select {
-		case <-ended:
-			t.Fatal("mosquitto did not accept the configuration")
-		case <-time.After(20 * time.Millisecond): // until it listens
-		}
-	}
-}
 
 func freeAddr(t *testing.T) string {
 	t.Helper()
@@ -81,9 +25,10 @@ func freeAddr(t *testing.T) string {
 	return l.Addr().String()
 }
 
-func mosquittoOptions(url, id string) *mqtt.ClientOptions {
-	return mqtt.NewClientOptions().AddBroker(url).SetClientID(id).SetAutoReconnect(false).
-		SetUsername(mosquittoUser).SetPassword(mosquittoPassword)
+// options are those of a client with an account.
+func (b *broker) options(account, id string) *mqtt.ClientOptions {
+	return mqtt.NewClientOptions().AddBroker(b.url).SetClientID(id).SetAutoReconnect(false).
+		SetUsername(account).SetPassword(b.passwords[account])
 }
 
 func await(t *testing.T, tok mqtt.Token) error {
@@ -93,19 +38,44 @@ func await(t *testing.T, tok mqtt.Token) error {
 }
 
 func TestMosquittoAsksForTheLogin(t *testing.T) {
-	url := startMosquitto(t)
+	b := startBroker(t, newAccess(t, ""))
 	for name, tt := range map[string]struct {
 		user, password string
 		ok             bool
 	}{
 		"nobody":         {"", "", false},
-		"wrong password": {mosquittoUser, "wrong", false},
-		"right":          {mosquittoUser, mosquittoPassword, true},
+		"no password":    {everybody, "", false},
+		"wrong password": {everybody, "wrong", false},
+		"no such user":   {"hv", b.passwords[everybody], false},
+		"right":          {everybody, b.passwords[everybody], true},
 	} {
-		c := mqtt.NewClient(mosquittoOptions(url, "x").SetUsername(tt.user).SetPassword(tt.password))
+		c := mqtt.NewClient(b.options(everybody, "x").SetUsername(tt.user).SetPassword(tt.password))
 		err := await(t, c.Connect())
 		require.Equal(t, tt.ok, err == nil, "%s: %v", name, err)
 		c.Disconnect(0)
+	}
+}
+
+// The hashes are Mosquitto's own: what mosquitto_passwd writes we verify, and
+// what we write the broker takes, which all other tests show.
+func TestMosquittoPasswd(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "passwd")
+	for _, name := range []string{"hv", "bob"} {
+		out, err := exec.Command("mosquitto_passwd", append(map[string][]string{"hv": {"-c"}, "bob": nil}[name], "-b", file, name, "password of "+name)...).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	hashes, err := brokerauth.ParsePasswd(text)
+	require.NoError(t, err)
+	require.Len(t, hashes, 2)
+	for name, hash := range hashes {
+		ours, err := brokerauth.Hash("password of " + name)
+		require.NoError(t, err)
+		require.Equal(t, hash[:len("$7$101$")], ours[:len("$7$101$")])
+		require.Len(t, ours, len(hash))
+		require.True(t, brokerauth.Verify(hash, "password of "+name))
+		require.False(t, brokerauth.Verify(hash, "password of nobody"))
 	}
 }
 
@@ -113,10 +83,10 @@ func TestMosquittoAsksForTheLogin(t *testing.T) {
 // more is handed out unacknowledged than its default of 20.
 func TestMosquittoQueuesForTheLoader(t *testing.T) {
 	const n = 4000
-	url := startMosquitto(t)
+	b := startBroker(t, newAccess(t, "", brokerauth.Account{Name: "loader", Role: brokerauth.Loader}, brokerauth.Account{Name: "hv", Role: brokerauth.Driver}))
 	in := make(chan mqtt.Message, n)
 	loader := func() mqtt.Client {
-		c := mqtt.NewClient(mosquittoOptions(url, "loader").SetCleanSession(false).SetAutoAckDisabled(true).
+		c := mqtt.NewClient(b.options("loader", "dcs-loader").SetCleanSession(false).SetAutoAckDisabled(true).
 			SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { in <- m }))
 		require.NoError(t, await(t, c.Connect()))
 		return c
@@ -125,7 +95,7 @@ func TestMosquittoQueuesForTheLoader(t *testing.T) {
 	require.NoError(t, await(t, c.Subscribe("/+/status", 1, nil)))
 	c.Disconnect(250)
 
-	p := mqtt.NewClient(mosquittoOptions(url, "p"))
+	p := mqtt.NewClient(b.options("hv", "dcs-hv"))
 	require.NoError(t, await(t, p.Connect()))
 	defer p.Disconnect(250)
 	for i := range n {

@@ -35,11 +35,11 @@ type lab struct {
 	w                                          *watcher
 }
 
-// own prepares one of our programs; env comes last.
+// own prepares one of our programs, with the account of its name; env comes last.
 func (s *stack) own(name, binary, dir string, env ...string) *part {
 	s.t.Helper()
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(freePort(s.t)))
-	b := s.bus(s.address())
+	b := s.bus(name, s.address())
 	p := newPart(s.t, name, filepath.Join(s.dir, name+".log"), append([]string{
 		"DCS_DATA_DIR=" + dir, "DCS_HTTP=" + addr,
 		"DCS_BROKER=" + b.Broker, "DCS_BROKER_USER=" + b.BrokerUser, "DCS_BROKER_PASSWORD_FILE=" + b.PasswordFile,
