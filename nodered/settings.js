@@ -32,6 +32,12 @@ module.exports = {
   runtimeState: { enabled: false, ui: false },
   editorTheme: { tours: false },
 
+  // What has to outlive a restart: that a guard has tripped.
+  contextStorage: {
+    default: { module: 'memory' },
+    disk: { module: 'localfilesystem', config: { flushInterval: 1 } }
+  },
+
   mqttReconnectTime: 2000,
   exportGlobalContextKeys: false,
   logging: { console: { level: env.NODERED_LOG_LEVEL || 'warn', metrics: false, audit: false } },

@@ -1,5 +1,5 @@
 // What one device says on the bus -> what the page shows.
-// In: /<dev>/status, state, meta, ack; the bus node's own status; a tick twice a second.
+// In: /<dev>/status, state, meta, ack, locks; the bus node's own status; a tick twice a second.
 // Out: 1 the panel, 2 the chart. Nothing here ever becomes a command.
 const CHART_MS = 2000 // one point in two seconds is enough for the eye
 const REPEAT_MS = 1000 // the page takes a longer silence for a lost Node-RED
@@ -19,6 +19,7 @@ if (what === 'bus') {
   if (what === 'status') points = status(data)
   if (what === 'state' && data && data.state) s.state = data
   if (what === 'meta') s.meta = data
+  if (what === 'locks') s.locks = data // {} when nothing is locked
   if (what === 'ack' && data && data.phase) ack(data)
 }
 
@@ -133,5 +134,14 @@ function channel (c) {
   const meta = s.meta || {}
   const own = (meta.channels || []).find((m) => m.number === c.number) || {}
   const setv = (meta.commands && meta.commands.setv) || (meta.fields && meta.fields.vreq) || {}
-  return { ...c, label: own.label || '', min: own.min ?? setv.min, max: own.max ?? setv.max, ack: s.acks[c.number] || s.acks.all || null }
+  const lock = tag(c.number)
+  // A lock shows as soon as either says so, and goes when both do.
+  return { ...c, locked: c.locked || lock ? 1 : 0, lock, label: own.label || '', min: own.min ?? setv.min, max: own.max ?? setv.max, ack: s.acks[c.number] || s.acks.all || null }
+}
+
+// Who locked the channel, why and when.
+function tag (number) {
+  const t = s.locks && s.locks[number]
+  if (!t || typeof t !== 'object') return null
+  return { user: String(t.user || 'somebody'), reason: String(t.reason || ''), at: Date.parse(t.time) || null }
 }

@@ -9,7 +9,6 @@ const { test } = require('node:test')
 const { oldAddresses } = require('../lib/addresses.js')
 const { brokerEnv, secret } = require('../lib/env.js')
 const { keepLogin, open, seal } = require('../lib/login.js')
-const { ship } = require('../lib/ship.js')
 
 const root = path.join(__dirname, '..')
 
@@ -83,31 +82,6 @@ test('everything is below the prefix, and old addresses lead there', () => {
   assert.equal(to('nodered/', '/ui'), '302 /nodered/ui')
   assert.equal(to('/', '/ui'), 'next', 'no prefix: nothing has moved')
   assert.equal(to('/nodered', '/dashboard', 'POST'), 'next')
-})
-
-test('the shipped flow is installed, updated, and never put over an edited one', (t) => {
-  const from = folder(t)
-  const user = folder(t)
-  const publish = (text) => fs.writeFileSync(path.join(from, 'flows.json'), text)
-  const mine = () => fs.readFileSync(path.join(user, 'flows.json'), 'utf8')
-
-  publish('one')
-  ship(from, user)
-  assert.equal(mine(), 'one')
-
-  publish('two')
-  ship(from, user)
-  assert.equal(mine(), 'two', 'not edited: updated')
-
-  fs.writeFileSync(path.join(user, 'flows.json'), 'my own')
-  ship(from, user)
-  assert.equal(mine(), 'my own')
-  assert.ok(!fs.existsSync(path.join(user, 'flows.shipped.json')), 'nothing new to offer')
-
-  publish('three')
-  ship(from, user)
-  assert.equal(mine(), 'my own')
-  assert.equal(fs.readFileSync(path.join(user, 'flows.shipped.json'), 'utf8'), 'three')
 })
 
 test('the broker node has a login only when there is one, and no secret is written', (t) => {
