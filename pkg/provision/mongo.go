@@ -14,6 +14,10 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
+// pingTime is how long one attempt may take to reach a server that may not be
+// there yet.
+const pingTime = 3 * time.Second
+
 // authDatabase is where MongoDB keeps the users.
 const authDatabase = "admin"
 
@@ -107,7 +111,7 @@ func (c *Mongo) Run(ctx context.Context) error {
 	defer disconnect(client)
 	address := strings.Join(admin.options.Hosts, ",")
 	err = await(ctx, c.Wait, c.Log, "MongoDB", address, func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, requestTime)
+		ctx, cancel := context.WithTimeout(ctx, pingTime)
 		defer cancel()
 		return denied(client.Ping(ctx, nil), admin.file)
 	})
