@@ -1,0 +1,3 @@
+package install
+
+func (s *session) restore() error { return nil }
