@@ -27,6 +27,7 @@ type commands struct {
 	User      userCmds         `cmd:"" help:"Say who may log in at the gateway, and what they may do there."`
 	Token     tokenCmds        `cmd:"" help:"Make tokens, with which scripts use the gateway."`
 	AuditLog  auditLogCmds     `cmd:"" help:"Prove that nobody has changed what the gateway keeps of who did what, and show it."`
+	Init      initCmd          `cmd:"" help:"Make the secrets of an installation, its accounts and the compose file for its instruments."`
 	Provision provisionCmd     `cmd:"" help:"Make in the databases the tokens and users of the stack's programs."`
 	Backup    backupCmd        `cmd:"" help:"Save all of an installation while it runs, once or every night."`
 	Restore   restoreCmd       `cmd:"" help:"Bring back what a backup holds."`

@@ -52,7 +52,7 @@ func (s *session) certificates(context.Context) error {
 			if err := s.settle(secretPath(f.name), f.mode); err != nil {
 				return err
 			}
-			s.add(groupCert, f.name, There)
+			s.add(GroupCertificates, f.name, There)
 		}
 	}
 	leaf, err := parseCert(have[serverCert])
@@ -105,7 +105,7 @@ func (s *session) issue(have map[string]string) error {
 		if have[f.name] == "" {
 			continue
 		}
-		if err := s.keep(groupCert, f.name, []byte(strings.TrimSpace(have[f.name])+"\n"), f.mode); err != nil {
+		if err := s.keep(GroupCertificates, f.name, []byte(strings.TrimSpace(have[f.name])+"\n"), f.mode); err != nil {
 			return err
 		}
 	}

@@ -42,13 +42,13 @@ func (s *session) compose(context.Context) error {
 		state = Changed
 	}
 	if bytes.Equal(old, b) {
-		s.add(groupCompose, instruments.OverrideName, There)
+		s.add(GroupInstruments, instruments.OverrideName, There)
 		return nil
 	}
 	if err := s.replace(instruments.OverrideName, b, 0o644); err != nil {
 		return fmt.Errorf("writing %s: %w", instruments.OverrideName, err)
 	}
-	s.add(groupCompose, instruments.OverrideName, state)
+	s.add(GroupInstruments, instruments.OverrideName, state)
 	return nil
 }
 

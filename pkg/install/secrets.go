@@ -11,21 +11,28 @@ import (
 	"trackerdcs/pkg/brokerauth"
 )
 
-// What secrets belong to, for people.
+// Groups of a report whose details are in it too.
 const (
-	groupBroker   = "broker logins"
-	groupLists    = "broker's lists"
-	groupCert     = "certificates"
-	groupInflux   = "InfluxDB"
-	groupMongo    = "MongoDB"
-	groupPages    = "Grafana, Node-RED"
-	groupLogin    = "first login"
-	groupCompose  = "instruments"
-	groupBackup   = "from the backup"
-	brokerPrefix  = "broker_"
-	mongoPrefix   = "mongo_uri_"
-	mongoRoot     = "dcs"
-	mongoAddress  = "mongo:27017"
+	GroupCertificates = "certificates"
+	GroupInstruments  = "instruments"
+)
+
+// What else files belong to, for people.
+const (
+	groupBroker = "broker logins"
+	groupLists  = "broker's lists"
+	groupInflux = "InfluxDB"
+	groupMongo  = "MongoDB"
+	groupPages  = "Grafana, Node-RED"
+	groupLogin  = "first login"
+	groupBackup = "from the backup"
+)
+
+const (
+	brokerPrefix = "broker_"
+	mongoPrefix  = "mongo_uri_"
+	mongoRoot    = "dcs"
+	mongoAddress = "mongo:27017"
 )
 
 // mongoUsers are the programs with a login of their own at MongoDB.
