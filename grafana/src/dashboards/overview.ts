@@ -1,0 +1,93 @@
+// All of it at a glance.
+
+import { dashboard, row, box } from '../dashboard';
+import { colour, connectedWords, noneIsGood, stateWords, steps, unit } from '../fields';
+import { named, now, series } from '../influx';
+import { hvNames, lvNames, ownMeasurements, uid } from '../names';
+import { note, outside, stat, textFields } from '../panels';
+import { channelsOn, commands, fresh, runRegions, statesNow, tripped, voltage, amperes } from '../shared';
+import { temperatures } from './climate';
+
+const any = '/./';
+const notOwn = `"device" !~ /^(${ownMeasurements.join('|')})$/`;
+
+const loader = (refId: string, field: string, alias: string) =>
+  now(refId, { field: `"${field}"`, from: '"service"', alias, where: `AND "record" = 'loader'`, by: ', "service"' }, '1m');
+
+export const overview = dashboard({
+  uid: uid.overview,
+  title: 'Overview',
+  description: 'Is everything there, is anything on, is anything wrong?',
+  annotations: [runRegions],
+  variables: [
+    box('hv', 'HV names', 'Regular expression for the names of high-voltage supplies.', hvNames),
+    box('lv', 'LV names', 'Regular expression for the names of low-voltage supplies.', lvNames),
+  ],
+  rows: [
+    row(
+      6,
+      [16, statesNow('Devices and services', notOwn)],
+      [
+        8,
+        stat({
+          title: 'Run',
+          description: 'The run under way, or else the last one, and its state.',
+          targets: [
+            now('A', { field: '"run"', from: '"state"', alias: 'number', where: `AND "device" = 'run'` }, '400d'),
+            now('B', { field: '"state"', from: '"state"', alias: 'state', where: `AND "device" = 'run'` }, '400d'),
+          ],
+          unit: unit.text,
+          fields: textFields,
+          mappings: stateWords,
+        }),
+      ],
+    ),
+    row(
+      6,
+      [8, fresh(any)],
+      [4, channelsOn(any)],
+      [4, tripped(any)],
+      [
+        4,
+        stat({
+          title: 'Archiving',
+          description: 'What the loader has received and InfluxDB not yet confirmed, and how old the oldest percent of points was when it was confirmed. A dash: the loader has said nothing for a minute.',
+          targets: [loader('A', 'waiting', 'waiting'), loader('B', 'delay_p99', 'delay'), loader('C', 'connected', 'broker')],
+          unit: unit.number,
+          thresholds: steps(colour.good, [10_000, colour.warn], [100_000, colour.bad]),
+          overrides: [
+            { matcher: { id: 'byName', options: 'delay' }, properties: [{ id: 'unit', value: unit.seconds }, { id: 'thresholds', value: steps(colour.good, [5, colour.warn], [60, colour.bad]) }] },
+            { matcher: { id: 'byName', options: 'broker' }, properties: [{ id: 'mappings', value: connectedWords }, { id: 'thresholds', value: steps(colour.bad, [0.5, colour.good]) }] },
+          ],
+        }),
+      ],
+      [
+        4,
+        stat({
+          title: 'Missing',
+          description: 'Statuses that each device sent and the archive does not have, since the loader’s ledger began. A replay may still bring them.',
+          targets: [series('A', '$tag_device', `SELECT last("missing") FROM "service" WHERE time > now() - 1d AND "record" = 'ledger' GROUP BY "device"`)],
+          unit: unit.number,
+          thresholds: noneIsGood,
+        }),
+      ],
+    ),
+    row(8, [12, voltage('High voltage', named('hv'))], [12, voltage('Low voltage', named('lv'))]),
+    row(8, [12, amperes('High-voltage current', named('hv'))], [12, temperatures(any)]),
+    row(
+      6,
+      [18, commands('Refused and failed', `("phase" = 'rejected' OR "phase" = 'failed')`, 'Commands that a driver refused or could not carry out, newest first. The message names the remedy.')],
+      [
+        6,
+        note(
+          'Read this first',
+          `**No data is not zero.** A dash or a gap means that nothing was heard, and says nothing about what is on.
+
+What is called *now* is of this moment, whatever time is chosen above; curves and tables are of the chosen time.
+
+Nothing can be switched here: that is done on the ${outside('', 'console')}.`,
+        ),
+      ],
+    ),
+  ],
+});

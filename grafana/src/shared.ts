@@ -1,0 +1,235 @@
+// Panels and variables that several dashboards have.
+
+import type { AnnotationQuery, DataTransformerConfig, Panel, VariableModel } from '@grafana/schema';
+import { choice } from './dashboard';
+import { alarmWords, colour, column, freshnessSteps, noneIsGood, onWords, stateWords, steps, unit } from './fields';
+import { devices, freshness, highest, lastOf, longAgo, now, ofChannels, rows, series, sumNow, withEnvelope } from './influx';
+import { archive, ownMeasurements } from './names';
+import { bars, chart, stat, table, textFields, timeline } from './panels';
+
+/** Values older than this are not shown as those of now. */
+export const current = '1m';
+
+/** Gaps longer than this are gaps, ms. */
+export const supplyGap = 15_000;
+export const sensorGap = 300_000;
+
+const ownNames = ownMeasurements.join('|');
+
+/** All devices, by what has written to the archive. */
+export const deviceChoice = (single = false): VariableModel =>
+  choice({
+    name: 'device',
+    label: 'Device',
+    description: 'All devices that have ever written to the archive: a new one appears by itself.',
+    query: 'SHOW MEASUREMENTS',
+    regex: `/^(?!(${ownNames})$).+/`,
+    single,
+  });
+
+/** The query for supplies, which alone have numbered channels, whose names match a typed expression. */
+export const suppliesNamed = (variable: string): string => `SHOW MEASUREMENTS WITH MEASUREMENT =~ /\${${variable}:raw}/ WHERE "number" =~ /./`;
+
+export const allSupplies = 'SHOW MEASUREMENTS WHERE "number" =~ /./';
+
+export const channelName = '$m $tag_number';
+
+/** A quantity of supplies' channels over time. */
+export const ofSupply = (field: string, from: string, alias = channelName) => ({ field: `"${field}"`, from, alias, by: ofChannels });
+
+export const voltage = (title: string, from: string): Panel =>
+  chart({
+    title,
+    description: 'Measured at the terminals, signed. The line is the mean of each point, the dots its smallest and largest value: a short excursion shows in 30 days too. The legend’s Min and Max are those of the line.',
+    targets: withEnvelope(ofSupply('vmon', from)),
+    unit: unit.volt,
+    gap: supplyGap,
+  });
+
+export const amperes = (title: string, from: string): Panel =>
+  chart({
+    title,
+    description: 'Measured. The line is the mean of each point, the dots its smallest and largest value. The legend’s Min and Max are those of the line.',
+    targets: withEnvelope(ofSupply('imon', from)),
+    unit: unit.ampere,
+    gap: supplyGap,
+  });
+
+export const channelsOn = (from: string): Panel =>
+  stat({
+    title: 'Channels on',
+    description: `How many channels of each supply are on, by a status not older than ${current}. A supply that is not here has said nothing in that time: its channels may well be on.`,
+    targets: [sumNow('on', from, current)],
+    unit: unit.none,
+    thresholds: steps(colour.idle, [0.5, colour.good]),
+  });
+
+export const tripped = (from: string): Panel =>
+  stat({
+    title: 'Tripped',
+    description: `Channels with a latched trip, by a status not older than ${current}. They stay off until somebody clears them.`,
+    targets: [sumNow('trip', from, current)],
+    unit: unit.none,
+    thresholds: noneIsGood,
+  });
+
+export const fresh = (from: string): Panel =>
+  bars({
+    title: 'Freshness',
+    description:
+      'Statuses of the last minute, in percent of what the device sent a minute over the last quarter of an hour. Orange below 67 % (late by more than 1.5 periods), red below 20 % (5 periods). ' +
+      'A device that is not here has said nothing for a quarter of an hour. Devices that speak less than every 10 s waver.',
+    targets: [freshness(from)],
+    unit: unit.percent,
+    decimals: 0,
+    min: 0,
+    max: 110,
+    thresholds: freshnessSteps,
+  });
+
+export const onOff = (from: string): Panel =>
+  timeline({
+    title: 'On and off',
+    description: 'Whether each channel was on. A gap is a time without a status, not off.',
+    targets: [lastOf('A', ofSupply('on', from))],
+    unit: unit.none,
+    mappings: onWords,
+    interval: '5s',
+    gap: supplyGap,
+  });
+
+export const alarms = (from: string): Panel =>
+  timeline({
+    title: 'Tripped, or held by the current limit',
+    description: 'A short trip colours the whole point that it falls into. A gap is a time without a status.',
+    targets: [highest('A', ofSupply('trip', from, '$m $tag_number trip')), highest('B', ofSupply('limited', from, '$m $tag_number limit'))],
+    unit: unit.none,
+    mappings: alarmWords('trip'),
+    overrides: [{ matcher: { id: 'byFrameRefID', options: 'B' }, properties: [{ id: 'mappings', value: alarmWords('limited', colour.warn) }] }],
+    interval: '5s',
+    gap: supplyGap,
+  });
+
+const flags: Record<string, [string, string]> = {
+  limited: ['limited', colour.warn],
+  trip: ['trip', colour.bad],
+  interlock: ['interlock', colour.bad],
+  locked: ['locked', colour.warn],
+};
+
+const coloured = { 'custom.cellOptions': { type: 'color-text' } };
+
+/** All of a supply's channels, as they stand. */
+export const channelsNow = (repeat?: string): Panel =>
+  table({
+    title: '$device now',
+    description: `The newest status, not older than ${current}; empty if there is none. vreq is the setpoint as the supply reads it back, ireq its current limit.`,
+    targets: [
+      rows(
+        'SELECT last("on") AS "on", last("vreq") AS "vreq", last("vmon") AS "vmon", last("imon") AS "imon", last("ireq") AS "ireq", ' +
+          'last("limited") AS "limited", last("trip") AS "trip", last("interlock") AS "interlock", last("locked") AS "locked" ' +
+          `FROM "\${device:raw}" WHERE time > now() - ${current} GROUP BY "number"`,
+      ),
+    ],
+    unit: unit.none,
+    repeat,
+    transformations: hide('Time'),
+    overrides: [
+      column('on', { mappings: onWords }, coloured),
+      ...['vreq', 'vmon'].map((f) => column(f, { unit: unit.volt, decimals: 3 })),
+      ...['imon', 'ireq'].map((f) => column(f, { unit: unit.ampere, decimals: 3 })),
+      ...Object.entries(flags).map(([f, [text, c]]) => column(f, { mappings: alarmWords(text, c) }, coloured)),
+    ],
+  });
+
+/** The true extremes of the dashboard's time, from every status in it. */
+export const channelsRange = (repeat?: string): Panel =>
+  table({
+    title: '$device in this time',
+    description: 'The smallest and largest value of every single status in the dashboard’s time, and how many there were.',
+    targets: [
+      rows(
+        'SELECT min("vmon") AS "vmon min", max("vmon") AS "vmon max", min("imon") AS "imon min", max("imon") AS "imon max", ' +
+          'max("trip") AS "trip", max("limited") AS "limited", count("seq") AS "statuses" FROM "${device:raw}" WHERE $timeFilter GROUP BY "number"',
+      ),
+    ],
+    unit: unit.none,
+    repeat,
+    transformations: hide('Time'),
+    overrides: [
+      ...['vmon min', 'vmon max'].map((f) => column(f, { unit: unit.volt, decimals: 3 })),
+      ...['imon min', 'imon max'].map((f) => column(f, { unit: unit.ampere, decimals: 3 })),
+      column('trip', { mappings: alarmWords('tripped') }, coloured),
+      column('limited', { mappings: alarmWords('limited', colour.warn) }, coloured),
+    ],
+  });
+
+export const hide = (...names: string[]): DataTransformerConfig[] => [
+  { id: 'organize', options: { excludeByName: Object.fromEntries(names.map((n) => [n, true])), indexByName: {}, renameByName: {} } },
+];
+
+/** What became of commands. */
+export const commands = (title: string, where: string, description: string): Panel =>
+  table({
+    title,
+    description,
+    targets: [
+      rows(`SELECT "device", "channel", "op", "value", "value_text", "phase", "code", "message", "user" FROM "ack" WHERE $timeFilter AND ${where} ORDER BY time DESC LIMIT 100`),
+    ],
+    unit: unit.none,
+    filter: true,
+    nothing: 'none',
+    overrides: [
+      column('Time', { unit: unit.time }, { 'custom.width': 180 }),
+      ...['device', 'channel', 'op', 'value', 'value_text', 'phase'].map((f) => column(f, {}, { 'custom.width': 95 })),
+      column('code', {}, { 'custom.width': 130 }),
+      column('user', {}, { 'custom.width': 120 }),
+    ],
+  });
+
+/** States of devices and services as they stand, whenever they were said. */
+export const statesNow = (title: string, where: string): Panel =>
+  stat({
+    title,
+    description: 'The last state in the archive, however old. Who is killed is said to be lost by the broker. While the loader is down nothing changes here: look at Freshness.',
+    targets: [now('A', { field: '"state"', from: '"state"', alias: '$tag_device', where: `AND ${where}`, by: ', "device"' }, longAgo)],
+    unit: unit.text,
+    fields: textFields,
+    mappings: stateWords,
+    solid: true,
+  });
+
+/** Runs as coloured regions behind each curve. */
+export const runRegions: AnnotationQuery = influxAnnotation('Runs', 'SELECT "title", "state", "end_ms" FROM "run" WHERE time >= ${__from}ms - 1d AND time <= ${__to}ms', 'blue', {
+  textColumn: 'title',
+  tagsColumn: 'state',
+  timeEndColumn: 'run.end_ms',
+});
+
+/** A run has no end while it runs: then this says that it began. */
+export const runStarts: AnnotationQuery = influxAnnotation('Starts of runs', 'SELECT "title" FROM "run" WHERE $timeFilter', 'light-blue', {
+  textColumn: 'title',
+  tagsColumn: 'none',
+  timeEndColumn: '',
+});
+
+export const refusals = (device: string): AnnotationQuery =>
+  influxAnnotation('Refused and failed', `SELECT "message", "code" FROM "ack" WHERE $timeFilter AND "device" = '${device}' AND ("phase" = 'rejected' OR "phase" = 'failed')`, 'orange', {
+    textColumn: 'message',
+    tagsColumn: 'code',
+    timeEndColumn: '',
+  });
+
+function influxAnnotation(name: string, query: string, iconColor: string, where: { textColumn: string; tagsColumn: string; timeEndColumn: string }): AnnotationQuery {
+  return {
+    name,
+    datasource: archive,
+    enable: true,
+    hide: false,
+    iconColor,
+    // Grafana calls a column by its measurement and field, as run.end_ms.
+    target: { refId: 'annotation', query, rawQuery: true, resultFormat: 'time_series', fromAnnotations: true, titleColumn: '', ...where } as AnnotationQuery['target'],
+  };
+}
+
+export const ofDevices = devices('device');
