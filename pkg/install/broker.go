@@ -23,7 +23,7 @@ func (s *session) broker(context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.live = there
+	s.live = there && s.From == ""
 	hashes, err := brokerauth.ParsePasswd(old)
 	if err != nil { // of another version, or damaged: it is made from what is there
 		s.notef("secrets/%s was made anew: %v", passwdName, err)

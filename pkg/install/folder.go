@@ -73,7 +73,7 @@ func (f *folder) mkdir(name string, mode fs.FileMode) error {
 		return err
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("%s is not a folder: remove it", name)
+		return fmt.Errorf("%s is not a folder, and a link will not do: remove it", name)
 	}
 	return f.settle(name, mode)
 }

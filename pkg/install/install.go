@@ -195,9 +195,9 @@ func (s *session) topicRoot() string { return s.setting("DCS_TOPIC_ROOT") }
 
 // readEnv reads .env as far as simple values go.
 func (s *session) readEnv() (map[string]string, error) {
-	text, _, err := s.read(".env")
-	if err != nil {
-		return nil, err
+	text, err := os.ReadFile(filepath.Join(s.Dir, ".env"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("reading the settings of Compose: %w", err)
 	}
 	env := make(map[string]string)
 	for line := range strings.Lines(string(text)) {

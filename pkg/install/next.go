@@ -1,6 +1,7 @@
 package install
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -29,6 +30,9 @@ func (s *session) next() {
 	restart := s.restarts(say)
 	if len(restart) > 0 {
 		say(compose + " restart " + strings.Join(restart, " "))
+	}
+	if s.From != "" {
+		say(compose + " run --rm restore /backups/" + filepath.Base(s.From))
 	}
 	if len(s.rotate) == 0 {
 		say(compose + " up -d")

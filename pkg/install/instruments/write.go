@@ -14,16 +14,16 @@ type node map[string]any
 
 // order is that in which people look for keys; others follow by the alphabet.
 var order = []string{
-	"services", "volumes", "secrets", // of the file, and of a service
-	"image", "build", "init", "restart", "stop_grace_period", "environment", "tmpfs", "devices", "group_add", "depends_on", "healthcheck",
-	"logging", "read_only", "cap_drop", "security_opt", "mem_limit", "pids_limit",
+	"services", "image", "build", "context", "args", "init", "restart", "stop_grace_period", "environment",
+	"type", "source", "target", "volumes", "tmpfs", "devices", "group_add", "secrets", "depends_on",
+	"healthcheck", "test", "logging", "read_only", "cap_drop", "security_opt", "mem_limit", "pids_limit",
 }
 
 // plainRE is a text that no reader of YAML takes for anything else; wordsRE are
 // those that look so and are not.
 var (
-	plainRE = regexp.MustCompile(`^[A-Za-z./][A-Za-z0-9_./-]*(:[A-Za-z0-9_./-]+)*$`)
-	wordsRE = regexp.MustCompile(`(?i)^(y|yes|n|no|on|off|true|false|null|\.inf|\.nan)$`)
+	plainRE = regexp.MustCompile(`^[A-Za-z./][A-Za-z0-9_./-]*$`)
+	wordsRE = regexp.MustCompile(`(?i)^(y|yes|n|no|on|off|true|false|null|\.+|\.inf|\.nan)$`)
 )
 
 // writer writes YAML in one way: what is the same gives the same bytes. (The
@@ -33,7 +33,10 @@ type writer struct{ b strings.Builder }
 func (w *writer) write(n node) { w.node(n, 0) }
 
 func (w *writer) node(n node, depth int) {
-	for _, key := range sorted(n) {
+	for i, key := range sorted(n) {
+		if m, big := n[key].(node); i > 0 && (depth == 0 || depth == 1 && big && !small(m)) {
+			w.b.WriteString("\n") // between parts, and between services
+		}
 		fmt.Fprintf(&w.b, "%s%s:", strings.Repeat("  ", depth), text(key))
 		w.value(n[key], depth)
 	}
@@ -47,6 +50,10 @@ func (w *writer) value(v any, depth int) {
 			w.b.WriteString(" {}\n")
 			return
 		}
+		if small(v) {
+			fmt.Fprintf(&w.b, " %s\n", flow(v))
+			return
+		}
 		w.b.WriteString("\n")
 		w.node(v, depth+1)
 	case []any:
@@ -56,6 +63,17 @@ func (w *writer) value(v any, depth int) {
 	default:
 		fmt.Fprintf(&w.b, " %s\n", one(v))
 	}
+}
+
+// small tells a map with one simple value.
+func small(n node) bool {
+	for _, v := range n {
+		switch v.(type) {
+		case node, []any, nil:
+			return false
+		}
+	}
+	return len(n) == 1
 }
 
 // list writes texts on one line, and everything else one below the other.
