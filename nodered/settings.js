@@ -16,7 +16,8 @@ module.exports = {
   httpStatic: [{ path: path.join(__dirname, 'static'), root: '/', middleware: oldAddresses(root) }],
 
   userDir: env.NODERED_USER_DIR,
-  flowFile: env.NODERED_FLOW_FILE || 'flows.json',
+  // Whole: a bare name would be looked for in the working directory first.
+  flowFile: path.resolve(env.NODERED_USER_DIR || '', env.NODERED_FLOW_FILE || 'flows.json'),
   flowFilePretty: true,
   credentialSecret: env.NODERED_CREDENTIAL_SECRET,
 

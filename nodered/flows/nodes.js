@@ -11,8 +11,11 @@ const COLOURS = ['#1463a5', '#d97706', '#15803d', '#9333c8', '#b4234a', '#0f8b8d
 const env = (name, value, type = 'str') => ({ name, type, value })
 const topic = (end, device = '${DEVICE}') => `\${DCS_TOPIC_ROOT}/${device}/${end}`
 
+// QoS 1 for answers alone: a reading or a state that is lost with the connection
+// comes again with the next one, and a broker may ration what it keeps for us.
 function mqttIn (z, id, topic, x, y, wires) {
-  return { id, type: 'mqtt in', z, name: '', topic, qos: '1', datatype: 'utf8', broker: 'dcs-broker', nl: false, rap: true, rh: 0, inputs: 0, x, y, wires: [wires] }
+  const qos = topic.startsWith('${ACK') ? '1' : '0'
+  return { id, type: 'mqtt in', z, name: '', topic, qos, datatype: 'utf8', broker: 'dcs-broker', nl: false, rap: true, rh: 0, inputs: 0, x, y, wires: [wires] }
 }
 
 function code (z, id, name, source, outputs, x, y, wires) {

@@ -2,20 +2,9 @@
 'use strict'
 
 const assert = require('node:assert/strict')
-const fs = require('node:fs')
-const path = require('node:path')
 const { test } = require('node:test')
+const { mqtt, node } = require('./helper.js')
 
-// node gives a function that is one function node with a memory of its own.
-function node (file, env) {
-  const body = fs.readFileSync(path.join(__dirname, '..', 'flows', file), 'utf8')
-  const memory = new Map()
-  const context = { get: (k) => memory.get(k), set: (k, v) => memory.set(k, v) }
-  const run = new Function('msg', 'context', 'env', body)
-  return (msg) => run(msg, context, { get: (k) => env[k] })
-}
-
-const mqtt = (topic, payload) => ({ topic, payload: JSON.stringify(payload) })
 const META = {
   kind: 'psu', model: 'HMP4040', period: 1, channels: [{ number: 0, label: 'module A', min: 0, max: 20 }],
   commands: { setv: { min: 0, max: 32.05 }, switch: { values: ['on', 'off'] } }
@@ -77,6 +66,30 @@ test('the channel has its own limits and its latest answer; padding is left out'
   const v = r.say('status', [{ number: 9, on: 0, vreq: 0 }, ...reading(Date.now(), 1, 50)])
   assert.equal(v.channels.length, 1)
   assert.deepEqual([v.channels[0].max, v.channels[0].label, v.channels[0].ack.phase], [20, 'module A', 'done'])
+})
+
+test('a lock is shown with who, why and when, as soon as either topic says so', (t) => {
+  const r = reader(t)
+  r.say('meta', META)
+  const time = '2026-11-20T19:25:49.920528Z'
+  const locked = () => r.say('state', { state: 'ready', boot: 'a' }).channels[0]
+  r.say('status', reading(Date.now(), 1, 50))
+  assert.deepEqual([locked().locked, locked().lock], [0, null])
+  r.say('locks', { 0: { user: 'alice', reason: 'hands inside', time } })
+  assert.deepEqual([locked().locked, locked().lock], [1, { user: 'alice', reason: 'hands inside', at: Date.parse(time) }])
+  r.say('locks', {})
+  assert.equal(locked().locked, 0)
+  r.say('status', reading(Date.now(), 2, 50, { locked: 1 }))
+  assert.deepEqual([locked().locked, locked().lock], [1, null], 'a driver that does not say by whom')
+})
+
+test('locks are shown while the driver is away, and nonsense in them harms nothing', (t) => {
+  const r = reader(t)
+  r.say('meta', META)
+  r.say('state', { state: 'lost', boot: 'a' })
+  assert.equal(r.say('locks', { 0: { user: 'alice', reason: 'hands inside' } }).channels[0].lock.reason, 'hands inside')
+  for (const nonsense of [null, 7, [], { 0: 'x' }, { 0: null }]) assert.equal(r.say('locks', nonsense).channels[0].lock, null, JSON.stringify(nonsense))
+  assert.equal(r.say('locks', { 0: {} }).channels[0].lock.user, 'somebody')
 })
 
 test('before the first reading the channels are those of meta', (t) => {
@@ -177,6 +190,7 @@ test('a command without an answer says so when it has expired', (t) => {
   assert.equal(list({ topic: 'tick' })[0].phase, 'sent')
   t.mock.timers.tick(1500)
   assert.equal(list({ topic: 'tick' })[0].phase, 'no answer')
+  assert.match(list({ topic: 'tick' })[0].message, /may not be commanded from here/, 'an access list denies in silence')
   assert.equal(list(ack('x', 'accepted'))[0].phase, 'accepted', 'late news is still news')
 })
 
