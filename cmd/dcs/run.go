@@ -61,12 +61,16 @@ func (f *mongoFlags) with(ctx context.Context, con console, fn func(runStore) er
 	return f.mongoAddress.with(ctx, con, f.PortOffset, f.Timeout, fn)
 }
 
-func (a *mongoAddress) with(ctx context.Context, con console, offset int, timeout time.Duration, fn func(runStore) error) error {
-	uri := a.Mongo
-	if uri == "" {
-		uri = "mongodb://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(27017+offset))
+// uri is MongoDB's address, if no file has another.
+func (a *mongoAddress) uri(offset int) string {
+	if a.Mongo != "" {
+		return a.Mongo
 	}
-	client, err := runs.New(runs.Config{URI: uri, URIFile: a.MongoURIFile, Database: a.MongoDatabase, Timeout: timeout})
+	return "mongodb://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(27017+offset))
+}
+
+func (a *mongoAddress) with(ctx context.Context, con console, offset int, timeout time.Duration, fn func(runStore) error) error {
+	client, err := runs.New(runs.Config{URI: a.uri(offset), URIFile: a.MongoURIFile, Database: a.MongoDatabase, Timeout: timeout})
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,14 @@ type Field struct {
 	cast bool   // the name alone does not say which: it has several types
 }
 
+// Key is the field's name, with its type where the name alone is ambiguous.
+func (f Field) Key() string {
+	if f.cast {
+		return f.Name + "::" + f.Type
+	}
+	return f.Name
+}
+
 // Measurements returns all measurements, those that are no devices too, in order
 // of their names.
 func (c *Client) Measurements(ctx context.Context) ([]string, error) {
@@ -121,6 +129,9 @@ func (c *Client) Count(ctx context.Context, measurement string, fields []Field) 
 }
 
 func (c *Client) counts(ctx context.Context, measurement string, fields []Field, rest string, fn func(DayCount) error) error {
+	if len(fields) == 0 {
+		return nil
+	}
 	columns := make([]string, len(fields))
 	for i, f := range fields {
 		columns[i] = "COUNT(" + f.column() + ")"
