@@ -12,8 +12,9 @@ describe('the shipped page', { timeout: 10 * WAIT }, () => {
   const gauge = (fits) => page.waitForFunction(`(() => { const v = document.querySelector('[data-testid=hv-0-vmon]')?.dataset.value; return v !== '' && v !== undefined && (${fits})(Number(v)) })()`)
 
   before(async () => {
-    bus = await Bus.open('/hv/status', '/hv/state', '/hv/ack', '/hv/cmd/#')
+    bus = await Bus.open('/hv/status', '/hv/state', '/hv/ack', '/hv/locks', '/hv/cmd/#')
     await bus.when('hv is ready', (m) => m.topic === '/hv/state' && m.body?.state === 'ready')
+    await bus.tell('hv', 'unlock', 'all')
     await bus.tell('hv', 'switch', 0, 'off')
     await bus.tell('hv', 'setv', 0, 0)
     browser = await openBrowser()
@@ -139,11 +140,42 @@ describe('the shipped page', { timeout: 10 * WAIT }, () => {
     await at('hv-0-reason').fill('tested')
     await at('hv-0-lock').click()
     await at('hv-0').getByText('locked', { exact: true }).waitFor()
+    await at('hv-0-locked').getByText(/Locked by node-red, \d\d:\d\d:\d\d: tested/).waitFor()
     await at('hv-0-on').click()
     await row({ device: 'hv', op: 'switch', value: 'on', phase: 'rejected', code: 'LOCKED' }).waitFor()
     await screenshot(page, 'power-more')
+    const from = bus.heard.length
+    await at('hv-0-unlock').click()
+    await at('hv-0-unlock').getByText('Sure? Unlock').waitFor()
+    assert.deepEqual(bus.commands(from), [], 'it asks once')
     await at('hv-0-unlock').click()
     await row({ device: 'hv', op: 'unlock', phase: 'done' }).waitFor()
+    await at('hv-0-locked').waitFor({ state: 'detached' })
+  })
+
+  test('who has locked what elsewhere is seen within a second, on a page that is opened later too', async () => {
+    const from = bus.heard.length
+    await bus.say('/hv/cmd/lock/2', { reason: 'hands inside', id: `e2e-${Math.random().toString(36).slice(2)}`, user: 'alice', expires: new Date(Date.now() + 10_000).toISOString() })
+    const line = at('hv-2-locked').getByText(/Locked by alice, \d\d:\d\d:\d\d: hands inside/)
+    await line.waitFor()
+    const seen = Date.now()
+    const told = await bus.when('the locks', (m) => m.topic === '/hv/locks' && m.body?.['2']?.user === 'alice', from)
+    assert.ok(seen - told.at < 1000, `seen after ${seen - told.at} ms`)
+    const later = await openPage(browser, `${NODERED_URL}/dashboard/power`)
+    await later.getByTestId('hv-2-locked').getByText('hands inside').waitFor()
+    await screenshot(later, 'power')
+    await later.close()
+    assert.equal((await bus.tell('hv', 'unlock', 2)).phase, 'done')
+    await line.waitFor({ state: 'detached' })
+  })
+
+  test('the guard watches the room, in dry mode', async () => {
+    const guard = await openPage(browser, `${NODERED_URL}/dashboard/guard`)
+    await guard.locator('[data-testid=guard][data-level=ok][data-mode=dry]').waitFor()
+    assert.match(await guard.getByTestId('guard-value').textContent(), /^\d\d\.\d$/)
+    await guard.getByText('not an interlock').waitFor()
+    assert.deepEqual(guard.faults, [])
+    await guard.close()
   })
 
   test('fits a phone, and survives a reload with its list', async () => {
