@@ -57,6 +57,20 @@ func (s *session) broker(context.Context) error {
 	return s.keep(groupLists, aclName, acl, forAll)
 }
 
+// handOn names the logins that somebody has to carry to where they are used.
+func (s *session) handOn() {
+	var names []string
+	for _, i := range s.report.Items {
+		name, ok := strings.CutPrefix(i.Name, brokerPrefix)
+		if ok && i.State == Made && s.ofPerson(name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) > 0 {
+		s.notef("%s: the password of a login at the broker is in secrets/%s<name>; over TLS, port 8883, secrets/%s is what to trust", strings.Join(names, ", "), brokerPrefix, caCert)
+	}
+}
+
 // leftOver names the passwords of accounts that are not there any more.
 func (s *session) leftOver() {
 	entries, err := fs.ReadDir(s.folder.root.FS(), secretsDir)

@@ -130,6 +130,7 @@ func (s *session) run(ctx context.Context) error {
 			return err
 		}
 	}
+	s.handOn()
 	s.leftOver()
 	s.next()
 	return nil
