@@ -3,7 +3,7 @@
 import type { AnnotationQuery, DataTransformerConfig, Panel, VariableModel } from '@grafana/schema';
 import { choice } from './dashboard';
 import { alarmWords, colour, column, freshnessSteps, noneIsGood, onWords, stateWords, steps, unit } from './fields';
-import { devices, freshness, highest, lastOf, longAgo, now, ofChannels, rows, series, sumNow, withEnvelope } from './influx';
+import { devices, freshness, highest, lastOf, longAgo, now, ofChannels, rows, sumNow, withEnvelope } from './influx';
 import { archive, ownMeasurements } from './names';
 import { bars, chart, stat, table, textFields, timeline } from './panels';
 

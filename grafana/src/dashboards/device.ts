@@ -31,6 +31,13 @@ const flagWords = (refId: string, words: ReturnType<typeof alarmWords>) => ({
   properties: [{ id: 'mappings', value: words }],
 });
 
+/**
+ * The mean over each point of what is counted minute by minute. The inner fill is
+ * none: with another, InfluxQL does not put the series in order of time.
+ */
+const aMinute = (select: string, by: string): string =>
+  `SELECT mean("n") FROM (SELECT ${select} AS "n" FROM ${from} WHERE $timeFilter GROUP BY time(1m)${by} fill(none)) WHERE $timeFilter GROUP BY time($__interval) fill(null)`;
+
 export const device = dashboard({
   uid: uid.device,
   title: 'One device in detail',
@@ -64,8 +71,8 @@ export const device = dashboard({
           title: 'Statuses a minute',
           description: 'What the device numbered (sent) and what the archive has. They differ where statuses are missing; a replay closes the gap later.',
           targets: [
-            series('A', 'sent', `SELECT non_negative_derivative(max("seq"), 1m) FROM ${from} WHERE $timeFilter GROUP BY time($__interval) fill(none)`),
-            series('C', 'archived', `SELECT mean("n") FROM (SELECT count("seq") AS "n" FROM ${from} WHERE $timeFilter GROUP BY time(1m), "number" fill(0)) WHERE $timeFilter GROUP BY time($__interval) fill(null)`),
+            series('A', 'sent', aMinute('non_negative_derivative(max("seq"), 1m)', '')),
+            series('C', 'archived', aMinute('count("seq")', ofChannels)),
           ],
           unit: unit.perMinute,
           interval: '1m',

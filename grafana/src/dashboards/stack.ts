@@ -18,7 +18,11 @@ const over = (refId: string, alias: string, select: string) => series(refId, ali
 
 /** How fast a counter grows, per second; a restart is not a fall. */
 const rate = (refId: string, field: string) =>
-  series(refId, `$tag_service ${field}`, `SELECT non_negative_derivative(max("${field}"), 1s) FROM "service" WHERE $timeFilter AND ${own} GROUP BY time($__interval), "service" fill(none)`);
+  series(
+    refId,
+    `$tag_service ${field}`,
+    `SELECT mean("n") FROM (SELECT non_negative_derivative("${field}", 1s) AS "n" FROM "service" WHERE $timeFilter AND ${own} GROUP BY "service") WHERE $timeFilter GROUP BY time($__interval), "service" fill(null)`,
+  );
 
 const nowOf = (refId: string, field: string, alias: string) => series(refId, alias, `SELECT last("${field}") FROM "service" WHERE time > now() - 1m AND ${own} GROUP BY "service"`);
 

@@ -20,13 +20,13 @@ const supplies = (k: Kind): Dashboard =>
     description: `All ${k.short} supplies: what is on, what it draws, what tripped, who commanded what.`,
     annotations: [runRegions],
     variables: [
+      box('names', `${k.short} names`, 'Regular expression for the names of these supplies: the archive does not say which supply is of which kind.', k.names),
       choice({
         name: 'device',
         label: 'Supplies',
         description: `Devices with numbered channels whose name matches the expression under “${k.short} names”.`,
         query: suppliesNamed('names'),
       }),
-      box('names', `${k.short} names`, 'Regular expression for the names of these supplies: the archive does not say which supply is of which kind.', k.names),
     ],
     rows: [
       row(5, [5, channelsOn(ofDevices)], [5, tripped(ofDevices)], [8, fresh(ofDevices)], [6, note('At three in the morning', nightly(k))]),

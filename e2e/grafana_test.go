@@ -1,0 +1,328 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// What Grafana keeps of a dashboard, as far as its queries go.
+type dashboard struct {
+	UID        string
+	Templating struct{ List []dashboardVariable }
+	Panels     []struct {
+		Title, Type, Repeat, Interval string
+		Targets                       []dashboardTarget
+	}
+	Annotations struct {
+		List []struct {
+			Name   string
+			Target dashboardTarget
+		}
+	}
+}
+
+type dashboardVariable struct {
+	Name, Type, Regex string
+	Query             any
+	IncludeAll        bool
+}
+
+type dashboardTarget struct{ RefID, Query string }
+
+// Each query of each dashboard finds something in the archive, in five minutes
+// and in thirty days, and all of it in the archive's own words.
+func dashboards(t *testing.T, d *demo) {
+	for _, provoke := range []func(*testing.T, *demo){newDevice, outsideDevice, endedRuns, refusedCommand, deadLetter} {
+		provoke(t, d)
+	}
+	files, err := filepath.Glob(filepath.Join(root(t), "grafana", "dashboards", "*.json"))
+	require.NoError(t, err)
+	require.Len(t, files, 7)
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		require.NoError(t, err)
+		var b dashboard
+		require.NoError(t, json.Unmarshal(raw, &b))
+		for name, width := range map[string]time.Duration{"5m": 5 * time.Minute, "30d": 30 * 24 * time.Hour} {
+			t.Run(strings.TrimSuffix(filepath.Base(file), ".json")+"/"+name, func(t *testing.T) { everyQuery(t, d, b, width) })
+		}
+	}
+}
+
+// newDevice is heard for the first time: no dashboard knows its name.
+func newDevice(t *testing.T, d *demo) {
+	for seq := range 3 {
+		d.publish("/e2e_gauge/status", fmt.Sprintf(`{"pressure":%g,"time":%q,"seq":%d,"boot":"e2e"}`, 1e-3, time.Now().UTC().Format(time.RFC3339Nano), seq+1))
+	}
+	eventually(t, "the gauge in InfluxDB", func() bool { return d.count(`SELECT COUNT(pressure) FROM e2e_gauge`) == 3 })
+}
+
+func outsideDevice(t *testing.T, d *demo) {
+	d.publish("/sensor/e2e_arduino/temperature", "21.5")
+	eventually(t, "the sensor in InfluxDB", func() bool {
+		return d.count(`SELECT COUNT(value) FROM sensor WHERE "sensor" = 'e2e_arduino'`) > 0
+	})
+}
+
+// endedRuns has an annotation of each way in which a run may end.
+func endedRuns(t *testing.T, d *demo) {
+	for i, state := range []string{"finished", "failed", "aborted", "interrupted"} {
+		number, start := 900_000_000+i, time.Now().Add(-time.Minute).Add(time.Duration(i)*time.Second).UTC()
+		d.publish("/run/annotation", fmt.Sprintf(`{"run":%d,"procedure":"calibration","module":"M12","user":"e2e","state":%q,"start":%q,"end":%q}`,
+			number, state, start.Format(time.RFC3339Nano), start.Add(10*time.Second).Format(time.RFC3339Nano)))
+	}
+	eventually(t, "the runs in InfluxDB", func() bool {
+		return d.count(`SELECT COUNT("number") FROM run WHERE "number" >= 900000000 AND end_ms > 0`) == 4
+	})
+}
+
+func refusedCommand(t *testing.T, d *demo) {
+	d.publish("/hv/cmd/setv/0", "1e9")
+	d.publish("/run/cmd/start", `{"procedure":"e2e"}`)
+	eventually(t, "the refusals in InfluxDB", func() bool {
+		return d.count(`SELECT COUNT(code) FROM ack WHERE time > now() - 4m AND device = 'hv' AND code = 'OUT_OF_RANGE'`) > 0 &&
+			d.count(`SELECT COUNT(code) FROM ack WHERE time > now() - 4m AND device = 'run'`) > 0
+	})
+}
+
+func deadLetter(t *testing.T, d *demo) {
+	d.publish("/e2e_gauge/status", "not JSON")
+	eventually(t, "the dead letter in InfluxDB", func() bool {
+		return d.count(`SELECT COUNT(reason) FROM service WHERE time > now() - 4m AND "record" = 'dead_letter'`) > 0
+	})
+}
+
+// everyQuery asks all that a dashboard would ask with every choice that its
+// variables leave. A query that no choice gives a value fails.
+func everyQuery(t *testing.T, d *demo, b dashboard, width time.Duration) {
+	to := time.Now()
+	at := grafanaTime{from: to.Add(-width), to: to}
+	choices := []map[string][]string{{}}
+	for _, v := range b.Templating.List {
+		choices = v.choose(t, d, choices, at)
+	}
+	checkChoices(t, b.UID, choices)
+
+	found := make(map[string]bool)
+	ask := func(name string, target dashboardTarget, interval string, vars map[string][]string) {
+		q := at.fill(t, target.Query, interval, vars)
+		series, took, err := d.series(q)
+		if !assert.NoError(t, err, "%s: %s", name, q) {
+			return
+		}
+		assert.Less(t, took, 5*time.Second, "%s: %s", name, q)
+		for _, s := range series {
+			assert.LessOrEqual(t, len(s.Values), 1100, "%s: more points than a screen has: %s", name, q)
+		}
+		found[name] = found[name] || slices.ContainsFunc(series, influxSeries.says)
+	}
+	for _, vars := range choices {
+		for _, p := range b.Panels {
+			for _, one := range repeated(vars, p.Repeat) {
+				for _, target := range p.Targets {
+					ask(p.Title+" "+target.RefID, target, p.Interval, one)
+				}
+			}
+		}
+		for _, a := range b.Annotations.List {
+			ask("annotation "+a.Name, a.Target, "", vars)
+		}
+	}
+	require.NotEmpty(t, found)
+	for name, ok := range found {
+		assert.True(t, ok, "%s: no value, whatever is chosen", name)
+	}
+}
+
+// checkChoices wants supplies to be told apart and the new device to be there.
+func checkChoices(t *testing.T, uid string, choices []map[string][]string) {
+	var devices []string
+	for _, c := range choices {
+		devices = append(devices, c["device"]...)
+	}
+	switch uid {
+	case "dcs-high-voltage":
+		assert.Equal(t, []string{"hv"}, devices)
+	case "dcs-low-voltage":
+		assert.Equal(t, []string{"lv"}, devices)
+	case "dcs-device", "dcs-environment":
+		assert.Subset(t, devices, []string{"hv", "lv", "dht_room", "sensor_1", "e2e_gauge"})
+		assert.NotContains(t, devices, "ack")
+		assert.NotContains(t, devices, "service")
+	}
+}
+
+// choose adds a variable to each choice so far: one choice with all of its
+// values, or one for each where only one can be chosen.
+func (v dashboardVariable) choose(t *testing.T, d *demo, so []map[string][]string, at grafanaTime) (choices []map[string][]string) {
+	t.Helper()
+	for _, vars := range so {
+		with := func(values []string) {
+			c := map[string][]string{v.Name: values}
+			for k, w := range vars {
+				c[k] = w
+			}
+			choices = append(choices, c)
+		}
+		if v.Type == "textbox" {
+			with([]string{v.Query.(string)})
+			continue
+		}
+		values := v.values(t, d, at.fill(t, v.Query.(map[string]any)["query"].(string), "", vars))
+		if v.IncludeAll {
+			with(values)
+			continue
+		}
+		for _, value := range values {
+			with([]string{value})
+		}
+	}
+	return choices
+}
+
+// but is the one expression of our dashboards that Go's regexp has no words for.
+var but = regexp.MustCompile(`^/\^\(\?!\(([a-z|]+)\)\$\)\.\+/$`)
+
+// values takes the last column, as Grafana does of SHOW.
+func (v dashboardVariable) values(t *testing.T, d *demo, q string) (values []string) {
+	t.Helper()
+	series, _, err := d.series(q)
+	require.NoError(t, err, q)
+	var without []string
+	if v.Regex != "" {
+		m := but.FindStringSubmatch(v.Regex)
+		require.NotNil(t, m, "%s: %s is not understood by this test", v.Name, v.Regex)
+		without = strings.Split(m[1], "|")
+	}
+	for _, s := range series {
+		for _, row := range s.Values {
+			if value := fmt.Sprint(row[len(row)-1]); !slices.Contains(without, value) {
+				values = append(values, value)
+			}
+		}
+	}
+	return values
+}
+
+// repeated is what a panel's copies have chosen.
+func repeated(vars map[string][]string, by string) (copies []map[string][]string) {
+	if by == "" {
+		return []map[string][]string{vars}
+	}
+	for _, value := range vars[by] {
+		c := map[string][]string{}
+		for k, v := range vars {
+			c[k] = v
+		}
+		c[by] = []string{value}
+		copies = append(copies, c)
+	}
+	return copies
+}
+
+// grafanaTime is what is chosen in the time picker.
+type grafanaTime struct{ from, to time.Time }
+
+var grafanaVariable = regexp.MustCompile(`\$\{(\w+)(?::(\w+))?\}|\$(\w+)`)
+
+// fill puts values in place of variables and macros, as Grafana 12 does.
+func (g grafanaTime) fill(t *testing.T, query, interval string, vars map[string][]string) string {
+	t.Helper()
+	return grafanaVariable.ReplaceAllStringFunc(query, func(v string) string {
+		m := grafanaVariable.FindStringSubmatch(v)
+		switch name := m[1] + m[3]; {
+		case name == "timeFilter":
+			return fmt.Sprintf("time >= %dms and time <= %dms", g.from.UnixMilli(), g.to.UnixMilli())
+		case name == "__interval":
+			return g.interval(t, interval)
+		case name == "__from":
+			return fmt.Sprint(g.from.UnixMilli())
+		case name == "__to":
+			return fmt.Sprint(g.to.UnixMilli())
+		case m[2] == "raw":
+			require.Len(t, vars[name], 1, "%s in %s", v, query)
+			return vars[name][0]
+		case m[2] == "regex":
+			var escaped []string
+			for _, value := range vars[name] {
+				escaped = append(escaped, strings.ReplaceAll(regexp.QuoteMeta(value), "/", `\/`))
+			}
+			if len(escaped) == 1 {
+				return escaped[0]
+			}
+			return "(" + strings.Join(escaped, "|") + ")"
+		}
+		t.Fatalf("%s: %s says no format", query, v)
+		return ""
+	})
+}
+
+// interval is a time that a thousand of fill the range, rounded up as Grafana
+// rounds, and not shorter than the panel's or the data source's.
+func (g grafanaTime) interval(t *testing.T, least string) string {
+	want := g.to.Sub(g.from) / 1000
+	if least == "" {
+		least = "1s"
+	}
+	min, err := time.ParseDuration(least)
+	require.NoError(t, err)
+	for _, d := range []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute, 30 * time.Minute, time.Hour} {
+		if d >= want && d >= min {
+			return fmt.Sprintf("%ds", int(d.Seconds()))
+		}
+	}
+	return "1d"
+}
+
+type influxSeries struct {
+	Columns []string
+	Values  [][]any
+}
+
+// says reports whether there is a value besides the time.
+func (s influxSeries) says() bool {
+	return slices.ContainsFunc(s.Values, func(row []any) bool {
+		return slices.ContainsFunc(row[1:], func(v any) bool { return v != nil })
+	})
+}
+
+// series asks as Grafana's server does.
+func (d *demo) series(q string) ([]influxSeries, time.Duration, error) {
+	began := time.Now()
+	res, err := http.PostForm(fmt.Sprintf("http://127.0.0.1:%d/query?db=dcs&epoch=ms", d.port(8086)), url.Values{"q": {q}})
+	if err != nil {
+		return nil, 0, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	var answer struct {
+		Results []struct {
+			Series []influxSeries
+			Error  string
+		}
+		Error string
+	}
+	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
+		return nil, 0, err
+	}
+	for _, r := range answer.Results {
+		answer.Error += r.Error
+		if answer.Error == "" && len(answer.Results) == 1 {
+			return r.Series, time.Since(began), nil
+		}
+	}
+	return nil, 0, fmt.Errorf("InfluxDB: %s", answer.Error)
+}
