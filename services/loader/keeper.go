@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"log/slog"
+	"math"
+	"sync/atomic"
 	"time"
 
 	"trackerdcs/pkg/bus"
@@ -32,6 +34,18 @@ type keeper struct {
 	tell    func(error) // how it stands with the disk: nil is well
 	again   func()      // make a new connection, so that the broker sends again what is not acknowledged
 	synced  func()      // between the disk and the acks; a test's
+
+	kept, bytes atomic.Uint64 // of messages on disk, since the start
+}
+
+// messagesIn is how many messages so many bytes of the spool hold, by the size of
+// those that were kept.
+func (k *keeper) messagesIn(bytes uint64) float64 {
+	size := float64(usualRecord)
+	if n := k.kept.Load(); n > 0 {
+		size = float64(k.bytes.Load()) / float64(n)
+	}
+	return math.Ceil(float64(bytes)/size - 1e-9)
 }
 
 // run works until ctx ends, and then keeps what has come once more; what comes
@@ -67,6 +81,8 @@ func (k *keeper) keep(ctx context.Context, g *group) bool {
 		err := k.spool.Append(records[:size])
 		if err == nil {
 			k.metrics.synced(time.Since(began))
+			k.kept.Add(uint64(count))
+			k.bytes.Add(uint64(size))
 			k.acknowledge(acks[:count])
 			records, acks = records[size:], acks[count:]
 			piece = 2 * size

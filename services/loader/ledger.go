@@ -383,6 +383,16 @@ func (l *ledger) overflow() uint64 {
 	return l.over
 }
 
+// duplicates is how many statuses came more than once, of all devices.
+func (l *ledger) duplicates() (n uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range l.devices {
+		n += a.Duplicates
+	}
+	return n
+}
+
 // entries counts what was entered since the start: the ledger has changed when
 // it has.
 func (l *ledger) entries() uint64 {

@@ -101,6 +101,9 @@ func (e *encoder) appendLines(dst []byte, m *message) ([]byte, outcome, error) {
 	if first == 0 && s.i == len(s.text) {
 		return dst, out, nil
 	}
+	if t.kind == own {
+		return append(dst, m.Payload...), out, nil
+	}
 	if t.kind == mapped {
 		return e.appendMapped(dst, &s, t, m, out)
 	}

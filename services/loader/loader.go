@@ -76,11 +76,15 @@ func run(ctx context.Context, env *service.Env, cfg *config) error {
 	l.keeper.again = func() { member.Hold(0, "asking the broker for messages that are not acknowledged") }
 	l.publish = func(m bus.Message) { member.Send(m, nil) }
 	member.OnConnect(l.ledger.sayAgain)
+	l.bus = &onBus{connected: member.Connected, send: l.publish, echo: &echo{topic: beatTopic(cfg.Root, env.Name), boot: env.Boot}}
+	member.OnConnect(func() { l.bus.arrivals.Add(1) })
 	if atStart != nil {
 		atStart(l)
 	}
 	wanted := filters(cfg.Root, l.rules)
 	member.SubscribeAll(wanted, 1, l.queue.put)
+	member.Subscribe(l.bus.echo.topic, 0, l.bus.echo.hear) // at QoS 0 nothing of it waits for a loader that is away
+	wanted = append(wanted, l.bus.echo.topic)
 	if err := forgetFormer(member.Client, filepath.Join(env.DataDir, "subscriptions.json"), wanted, env.Log); err != nil {
 		return err
 	}
@@ -126,6 +130,8 @@ type loader struct {
 	drain    *drain
 	storer   *storer
 	publish  func(bus.Message)
+	bus      *onBus        // nil: none
+	every    time.Duration // how far apart its own figures are
 
 	badLog, refusedLog occasion
 
@@ -153,6 +159,7 @@ func newLoader(cfg *config, env *service.Env, db archive) (*loader, error) {
 		standing: new(standing),
 		skewed:   make(map[string]bool),
 		accounts: time.Now(),
+		every:    figuresEvery,
 	}
 	l.metrics = newMetrics(env.Metrics, l.queue, l.ledger, sp)
 	check, err := sp.Load()
@@ -232,6 +239,7 @@ func (l *loader) work(ctx context.Context) {
 	wg.Go(func() { l.drain.run(kctx) }) // ends after the keeper: what it kept last may still be stored
 	wg.Go(func() { l.storer.run(wctx, full, free) })
 	wg.Go(func() { l.speak(ctx) })
+	wg.Go(func() { l.figures(ctx) })
 	wg.Wait()
 }
 

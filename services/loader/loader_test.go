@@ -609,6 +609,7 @@ func openLoader(t *testing.T, cfg *config, dir string, db archive) *loader {
 	l.standing.set = func(string, string) {}
 	l.keeper.again = func() {}
 	l.publish = func(bus.Message) {}
+	l.every = time.Hour // its own figures are another test's
 	return l
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,22 +13,39 @@ import (
 // metrics are what the loader counts.
 type metrics struct {
 	messages    [kinds]prometheus.Counter
-	lines       prometheus.Counter
+	lines       *tally
 	batches     prometheus.Counter
 	errors      *prometheus.CounterVec
-	bad         prometheus.Counter
-	refused     prometheus.Counter
+	bad         *tally
+	refused     *tally
 	skipped     prometheus.Counter
 	delay       prometheus.Histogram
 	sync        prometheus.Histogram
 	spoolErrors prometheus.Counter
 	damaged     prometheus.Counter
 	torn        prometheus.Counter
-	dead        prometheus.Counter
+	dead        *tally
 	deadLost    prometheus.Counter
 	pending     prometheus.Gauge
 	ranges      prometheus.Gauge
+
+	delays delays // as delay, but of the time since the loader last wrote its figures
 }
+
+// tally is a counter that can be asked for its value.
+type tally struct {
+	prometheus.Counter
+	n atomic.Uint64
+}
+
+func (t *tally) Inc() { t.Add(1) }
+
+func (t *tally) Add(v float64) {
+	t.Counter.Add(v)
+	t.n.Add(uint64(v))
+}
+
+func (t *tally) total() uint64 { return t.n.Load() }
 
 func newMetrics(r prometheus.Registerer, q *queue, l *ledger, s *spool.Spool) *metrics {
 	counter := func(name, help string) prometheus.Counter {
@@ -35,18 +53,19 @@ func newMetrics(r prometheus.Registerer, q *queue, l *ledger, s *spool.Spool) *m
 		r.MustRegister(c)
 		return c
 	}
+	told := func(name, help string) *tally { return &tally{Counter: counter(name, help)} }
 	gauge := func(name, help string) prometheus.Gauge {
 		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: "dcs_loader_" + name, Help: help})
 		r.MustRegister(g)
 		return g
 	}
 	m := &metrics{
-		lines:   counter("lines_total", "Lines that InfluxDB has taken."),
+		lines:   told("lines_total", "Lines that InfluxDB has taken."),
 		batches: counter("batches_total", "Writes that InfluxDB has taken."),
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dcs_loader_write_errors_total",
 			Help: "Writes that failed, by HTTP status; 0 is no answer."}, []string{"status"}),
-		bad:     counter("bad_messages_total", "Messages of which something could not be read. The dead-letter file has them."),
-		refused: counter("refused_lines_total", "Lines that InfluxDB will never take. The dead-letter file has them."),
+		bad:     told("bad_messages_total", "Messages of which something could not be read. The dead-letter file has them."),
+		refused: told("refused_lines_total", "Lines that InfluxDB will never take. The dead-letter file has them."),
 		skipped: counter("skipped_channels_total", "Channels without seq, which only pad a list."),
 		delay: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "dcs_loader_delay_seconds",
 			Help:    "From the time in a live status to its confirmation by InfluxDB.",
@@ -57,7 +76,7 @@ func newMetrics(r prometheus.Registerer, q *queue, l *ledger, s *spool.Spool) *m
 		spoolErrors: counter("spool_errors_total", "Attempts to write to the spool that failed. Nothing is acknowledged meanwhile."),
 		damaged:     counter("spool_damaged_bytes_total", "Bytes of the spool that are not what was written; what is left of them is in the dead-letter file."),
 		torn:        counter("spool_torn_bytes_total", "Bytes of writes to the spool that were cut off. The broker has sent them again."),
-		dead:        counter("dead_letters_total", "Entries written to the dead-letter file."),
+		dead:        told("dead_letters_total", "Entries written to the dead-letter file."),
 		deadLost:    counter("dead_letters_lost_total", "Entries that found no room in the dead-letter file: lost."),
 		pending:     gauge("spool_pending_bytes", "Bytes in the spool that are not in InfluxDB yet."),
 		ranges:      gauge("spool_pending_ranges", "Pieces of the spool that are not in InfluxDB yet; more than one while a backlog is drained beside what comes."),
@@ -97,9 +116,13 @@ func (m *metrics) failed(code int) { m.errors.WithLabelValues(strconv.Itoa(code)
 // Replayed ones are old by their nature.
 func (m *metrics) stored(b *batch, now time.Time) {
 	ns := now.UnixNano()
+	m.delays.mu.Lock()
+	defer m.delays.mu.Unlock()
 	for i := range b.messages {
 		if o := &b.messages[i].outcome; o.kind == status && o.time != 0 {
-			m.delay.Observe(max(0, float64(ns-o.time)/1e9))
+			s := max(0, float64(ns-o.time)/1e9)
+			m.delay.Observe(s)
+			m.delays.take(s)
 		}
 	}
 }

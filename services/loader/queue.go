@@ -76,7 +76,9 @@ type queue struct {
 	last     int64  // arrival of the latest message
 	dropped  uint64
 	deferred uint64
-	owed     bool // something was let go: there is no order to keep, and no use in waiting
+	received uint64              // that found room, since the start
+	topics   map[string]struct{} // of statuses that came since they were last counted
+	owed     bool                // something was let go: there is no order to keep, and no use in waiting
 
 	window int // how many the broker seems to let be unconfirmed; 0: not known. It is the taker's
 }
@@ -85,7 +87,7 @@ func newQueue(messages int, bytes int64) *queue {
 	return &queue{
 		maxMessages: messages, maxBytes: bytes,
 		room: make(chan struct{}, 1), filled: make(chan struct{}, 1),
-		group: new(group), spare: new(group),
+		group: new(group), spare: new(group), topics: make(map[string]struct{}),
 	}
 }
 
@@ -122,6 +124,7 @@ const sameClock = int64(time.Second)
 func (q *queue) try(m *message, mayWait bool) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	topic := m.Topic // add lets go of it
 	room, count := q.maxBytes, q.maxMessages
 	if m.QoS == 0 {
 		room, count = room/2, count/2
@@ -129,6 +132,7 @@ func (q *queue) try(m *message, mayWait bool) bool {
 	switch full := q.messages >= count || q.bytes+m.size() > room; {
 	case !full:
 		q.add(m)
+		q.hear(topic)
 	case m.QoS == 0:
 		q.dropped++
 	case mayWait && !q.owed:

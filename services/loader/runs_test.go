@@ -275,7 +275,7 @@ func TestFormerWithoutRuns(t *testing.T) {
 	var got []string
 	eventually(t, func() bool {
 		b, err := os.ReadFile(list)
-		return err == nil && json.Unmarshal(b, &got) == nil && assert.ObjectsAreEqual(filters("", nil), got)
+		return err == nil && json.Unmarshal(b, &got) == nil && assert.ObjectsAreEqual(append(filters("", nil), "/service/loader/beat"), got)
 	}, func() string { return fmt.Sprint("the list of subscriptions; it is ", got) })
 	r.say("/run/annotation", annotated(wire.RunRunning, noon, time.Time{}))
 	r.influx.wait("the annotation", func() bool { return r.influx.has("run,procedure=calibration ") })

@@ -186,6 +186,13 @@ func (s *storer) save() {
 	}
 }
 
+// waiting is how many bytes of the spool are not in InfluxDB yet.
+func (s *storer) waiting() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return uint64(s.pending.Bytes(s.spool.End()))
+}
+
 func (s *storer) gauge() {
 	s.metrics.pending.Set(float64(s.pending.Bytes(s.spool.End())))
 	s.metrics.ranges.Set(float64(len(s.pending)))

@@ -22,11 +22,12 @@ const (
 	mapped     // by a rule of the mapping file
 	runState   // the record of a run
 	annotation // of a run
+	own        // lines of the loader's own
 	kinds      // how many there are
 )
 
 func (k kind) String() string {
-	return [kinds]string{"unknown", "status", "replay", "ack", "state", "sensor", "mapped", "run_state", "annotation"}[k]
+	return [kinds]string{"unknown", "status", "replay", "ack", "state", "sensor", "mapped", "run_state", "annotation", "own"}[k]
 }
 
 // filters are the subscriptions: the stack's own topics under a root, and those
@@ -195,6 +196,9 @@ func newTarget(root wire.Root, rules *mapping, topic string) *target {
 }
 
 func ownTarget(root wire.Root, topic string) *target {
+	if topic == ownTopic {
+		return &target{kind: own}
+	}
 	t := new(target)
 	levels, _ := root.Cut(topic)
 	switch {
