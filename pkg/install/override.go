@@ -9,11 +9,14 @@ import (
 	"trackerdcs/pkg/install/instruments"
 )
 
-// ourOverride complains of a compose file in the place of ours, before anything
-// is made.
+// ourOverride complains of a compose file in the place of ours, and of one that
+// cannot be written, before anything is made.
 func (s *session) ourOverride() error {
 	if !s.report.Instruments.Compose {
 		return nil
+	}
+	if _, err := s.report.Instruments.Override(s.Instruments); err != nil {
+		return err
 	}
 	text, there, err := s.read(instruments.OverrideName)
 	if err != nil || !there || instruments.Generated(text) {
