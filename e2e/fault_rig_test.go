@@ -342,7 +342,7 @@ func startStack(t *testing.T) *stack {
 }
 
 // accounts are those of all parts that tests start: programs with their own
-// names and roles, senders as drivers.
+// names and roles, some people, senders as drivers.
 func accounts() (all []brokerauth.Account) {
 	for role, names := range map[brokerauth.Role][]string{
 		brokerauth.Loader:     {"loader", "one", "two"},
@@ -350,6 +350,9 @@ func accounts() (all []brokerauth.Account) {
 		brokerauth.Sink:       {"calibration"},
 		brokerauth.RunControl: {"runcontrol"},
 		brokerauth.Gateway:    {"gateway"},
+		brokerauth.Outside:    {"cleanroom"},
+		brokerauth.Operator:   {"alice"},
+		brokerauth.Viewer:     {"bob"},
 	} {
 		for _, name := range names {
 			all = append(all, brokerauth.Account{Name: name, Role: role})
