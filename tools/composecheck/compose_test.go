@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -53,7 +54,12 @@ var (
 )
 
 func TestCombinations(t *testing.T) {
-	for _, tt := range combinations {
+	all := append(slices.Clone(combinations), struct {
+		name     string
+		files    []string
+		services []string
+	}{"production with instruments", []string{"docker-compose.yml", made(t)}, append(slices.Clone(production), "hv", "lv", "dht_room", "ph2acf")})
+	for _, tt := range all {
 		t.Run(tt.name, func(t *testing.T) {
 			p := load(t, tt.files)
 			for _, name := range tt.services {
@@ -74,6 +80,26 @@ func TestCombinations(t *testing.T) {
 	}
 }
 
+// made is the override file that dcs init makes of the example of instruments.yml.
+func made(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for from, to := range map[string]string{"instruments.example.yml": "instruments.yml", "drivers/ph2acfsim/procedures.yml": "procedures.yml"} {
+		b, err := os.ReadFile(filepath.Join(root, from))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, to), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := exec.CommandContext(t.Context(), "go", "-C", root, "run", "./cmd/dcs", "init", "--dir", dir).CombinedOutput()
+	if err != nil {
+		t.Fatalf("dcs init: %v: %s", err, out)
+	}
+	return filepath.Join(dir, "docker-compose.override.yml")
+}
+
 func checkProject(p *types.Project) []string {
 	return slices.Concat(checkPorts(p), checkImages(p), checkSecrets(p), checkLogins(p), checkMounts(p), checkOrder(p), checkBackup(p))
 }
@@ -82,7 +108,10 @@ func load(t *testing.T, files []string) *types.Project {
 	t.Helper()
 	var paths []string
 	for _, f := range files {
-		paths = append(paths, filepath.Join(root, f))
+		if !filepath.IsAbs(f) {
+			f = filepath.Join(root, f)
+		}
+		paths = append(paths, f)
 	}
 	// No variable set: what an operator gets who sets none.
 	opts, err := cli.NewProjectOptions(paths, cli.WithWorkingDirectory(root), cli.WithEnv(nil), cli.WithProfiles([]string{"tools"}))
@@ -122,7 +151,8 @@ func check(s types.ServiceConfig) (problems []string) {
 		}
 	}
 	for _, p := range s.Ports {
-		if a, err := netip.ParseAddr(p.HostIP); s.Name != "gateway" && (err != nil || !a.IsLoopback()) { // the gateway is the door
+		door := s.Name == "gateway" || s.Name == "mosquitto" && p.Target == 8883 // for people; with TLS for devices outside
+		if a, err := netip.ParseAddr(p.HostIP); !door && (err != nil || !a.IsLoopback()) {
 			bad("port " + p.Published + " is open to the network (" + p.HostIP + ")")
 		}
 	}
