@@ -13,6 +13,9 @@ import (
 )
 
 func TestRotate(t *testing.T) {
+	shared := newPlace(t)
+	shared.write("instruments.yml", lab)
+	shared.run(Options{})
 	for name, tt := range map[string]struct {
 		renewed []string
 		next    []string
@@ -42,9 +45,7 @@ func TestRotate(t *testing.T) {
 		"mongo_uri_somewhere": {nil, nil, "there is no secret"},
 	} {
 		t.Run(filepath.Base(name), func(t *testing.T) {
-			p := newPlace(t)
-			p.write("instruments.yml", lab)
-			p.run(Options{})
+			p := &place{t, shared.dir, shared.env, shared.now}
 			old := make(map[string]string)
 			for _, s := range allSecrets {
 				old[s] = p.secret(s)
