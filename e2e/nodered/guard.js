@@ -8,8 +8,8 @@ import { after, before, describe, test } from 'node:test'
 import { Bus, WAIT, channelIs, openBrowser, openPage, screenshot, startNodeRed } from './lib.js'
 
 const SHIPPED = new URL('../../nodered/flows.json', import.meta.url)
-const probe = `probe_${Math.random().toString(36).slice(2, 8)}`
-const away = 'nobody_here'
+const probe = 'cleanroom' // one outside, which nobody else plays
+const away = 'lv2' // a supply without a driver
 
 describe('the temperature guard', { timeout: 5 * WAIT }, () => {
   const dir = mkdtempSync(join(tmpdir(), 'nodered-e2e-'))

@@ -186,7 +186,7 @@ const flows = [
   }, 'dcs-group-guard', 1, 130, 120, [['dcs-to-commands'], ['dcs-news']]),
   { id: 'dcs-to-commands', type: 'link out', z: 'dcs-tab-guard', name: 'to the list of commands', mode: 'link', links: ['dcs-from-guards'], x: 345, y: 100, wires: [] },
   {
-    id: 'dcs-news', type: 'ui-notification', z: 'dcs-tab-guard', ui: 'dcs-ui', position: 'top right', colorDefault: false, color: '#c01818',
+    id: 'dcs-news', type: 'ui-notification', z: 'dcs-tab-guard', ui: 'dcs-ui', position: 'bottom right', colorDefault: false, color: '#c01818',
     displayTime: '60', showCountdown: true, outputs: 0, allowDismiss: true, dismissText: 'Close', allowConfirm: false, confirmText: 'Confirm',
     raw: false, className: '', name: 'on every page', x: 370, y: 140, wires: []
   },

@@ -145,7 +145,7 @@ function ended (o) {
 function change (o, phase, code, message) {
   Object.assign(o, { phase, code, message })
   keep()
-  if (bad(phase)) news.push(`${name()}: ${where(o)} was NOT seen to switch off: ${[phase, code, message].filter(Boolean).join(' ')}`)
+  if (bad(phase)) news.push(`${name()}: ${where(o)} was NOT seen to switch off: ${[[phase, code].filter(Boolean).join(' '), message].filter(Boolean).join(', ')}`)
 }
 
 function bad (phase) {

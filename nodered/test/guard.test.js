@@ -171,7 +171,7 @@ test('a rejected or failed command is said loudly', (t) => {
   g.ack(1, 'accepted')
   g.ack(1, 'failed', 'TIMEOUT')
   assert.deepEqual(g.view.trip.orders.map((o) => [o.phase, o.code, o.bad]), [['rejected', 'UNREACHABLE', true], ['failed', 'TIMEOUT', true]])
-  assert.match(g.news[1], /hv\/all was NOT seen to switch off: rejected UNREACHABLE the instrument/)
+  assert.match(g.news[1], /hv\/all was NOT seen to switch off: rejected UNREACHABLE, the instrument/)
   assert.match(g.news[2], /lv\/1 was NOT/)
 })
 
