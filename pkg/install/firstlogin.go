@@ -88,7 +88,7 @@ func (s *session) usersFile(ctx context.Context, l Login) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	file := filepath.Join(dir, "users.json")
 	store, err := accounts.Open(file)
 	if err != nil {
