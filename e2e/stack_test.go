@@ -49,6 +49,7 @@ func TestDemonstrator(t *testing.T) {
 		{"GatewayKeepsOut", gatewayKeepsOut},
 		{"GatewayRecords", gatewayRecords},
 		{"Console", consolePages},
+		{"Dashboards", dashboards},
 		{"Fault26RetainedCommandAndKilledDriver", retainedAndKilled},
 		{"EveryPartMayBeKilled", everyPartKilled},
 		{"PortsInUseAreNamed", portsInUse},

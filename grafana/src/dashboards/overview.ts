@@ -51,7 +51,7 @@ export const overview = dashboard({
         4,
         stat({
           title: 'Archiving',
-          description: 'What the loader has received and InfluxDB not yet confirmed, and how old the oldest percent of points was when it was confirmed. A dash: the loader has said nothing for a minute.',
+          description: 'Messages that the loader has and InfluxDB has not confirmed; how long 99 % of live statuses were on their way at most; whether the loader has the broker. A dash: it has said nothing for a minute.',
           targets: [loader('A', 'waiting', 'waiting'), loader('B', 'delay_p99', 'delay'), loader('C', 'connected', 'broker')],
           unit: unit.number,
           thresholds: steps(colour.good, [10_000, colour.warn], [100_000, colour.bad]),

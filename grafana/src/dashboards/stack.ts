@@ -69,8 +69,8 @@ export const stack = dashboard({
       [
         6,
         stat({
-          title: 'Devices',
-          description: 'Devices whose statuses the loader knows.',
+          title: 'Devices heard',
+          description: 'Devices whose statuses came in the last ten seconds. Slow ones come and go here.',
           targets: [nowOf('A', 'devices', '$tag_service')],
           unit: unit.number,
         }),
@@ -152,7 +152,7 @@ export const stack = dashboard({
           12,
           chart({
             title: 'Delay until InfluxDB has it',
-            description: 'From a message’s arrival to InfluxDB’s confirmation: median, 99 %, and the longest of each ten seconds. Logarithmic.',
+            description: 'How long live statuses were on their way until InfluxDB had confirmed them, each ten seconds: median, 99 %, and the longest. Logarithmic. Replays do not count.',
             targets: [over('A', '$tag_service median', 'max("delay_p50")'), over('C', '$tag_service 99 %', 'max("delay_p99")'), over('D', '$tag_service longest', 'max("delay_max")')],
             unit: unit.seconds,
             log: true,
@@ -173,7 +173,7 @@ export const stack = dashboard({
     ),
     row(
       8,
-      [12, chart({ title: 'Messages a second', description: 'Received from the broker, written to InfluxDB; bad ones could not be read, refused ones InfluxDB did not take.', targets: [rate('A', 'received'), rate('C', 'written'), rate('D', 'bad'), rate('E', 'refused')], unit: unit.perSecond, min: 0, ...every })],
+      [12, chart({ title: 'Messages and lines a second', description: 'Messages received from the broker, and lines of them written to InfluxDB: a supply’s status is a line for each channel. Bad messages could not be read, refused lines InfluxDB did not take.', targets: [rate('A', 'received'), rate('C', 'written'), rate('D', 'bad'), rate('E', 'refused')], unit: unit.perSecond, min: 0, ...every })],
       [12, chart({ title: 'Waiting', description: 'Messages not yet confirmed by InfluxDB.', targets: [over('A', '$tag_service', 'max("waiting")')], unit: unit.number, min: 0, ...every })],
     ),
     row(
