@@ -193,5 +193,9 @@ func TestProvisionRotatesUnderALoader(t *testing.T) {
 	})
 	assert.Zero(t, l.counts("dcs_loader_dead_letters_total", ""))
 	refused, err := l.figures("dcs_loader_write_errors_total", `status="401"`)
+	within(t, patience, "the loader's own figures, and that it hears itself through the access list", func() bool {
+		rows, err := e.ask(`SELECT LAST(broker_rtt) FROM service WHERE record = 'loader' AND service = 'loader' AND connected = 1`)
+		return err == nil && len(rows) == 1
+	})
 	t.Logf("%d statuses, %v writes refused while the token was exchanged (%v)", made, refused, err)
 }
