@@ -68,8 +68,9 @@ type Source struct {
 
 // Options say how.
 type Options struct {
-	Dir         string // backups are made in it
-	KeepPartial bool   // one that failed is left for looking at
+	Dir         string        // backups are made in it
+	KeepPartial bool          // one that failed is left for looking at
+	Settle      time.Duration // how long what is on its way to InfluxDB may take; 5 s if zero
 	Now         func() time.Time
 	Log         *slog.Logger
 }
@@ -81,12 +82,16 @@ func (o *Options) fill() {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Settle == 0 {
+		o.Settle = 5 * time.Second
+	}
 }
 
 // maker makes one backup.
 type maker struct {
 	src      Source
 	log      *slog.Logger
+	settle   time.Duration
 	dir      string    // being written
 	manifest *Manifest // being written
 	before   *previous // nil if there is none
@@ -117,7 +122,7 @@ func Make(ctx context.Context, src Source, o Options) (name string, m *Manifest,
 	if _, err := os.Lstat(filepath.Join(o.Dir, name)); !errors.Is(err, fs.ErrNotExist) {
 		return "", nil, fmt.Errorf("there is a backup %s already in %s: wait a second", name, o.Dir)
 	}
-	b := &maker{src: src, log: o.Log, dir: filepath.Join(o.Dir, partial+name)}
+	b := &maker{src: src, log: o.Log, settle: o.Settle, dir: filepath.Join(o.Dir, partial+name)}
 	host, _ := os.Hostname()
 	b.manifest = &Manifest{Format: Format, Version: service.Version(), Host: host, Start: start, Files: map[string]File{}}
 	if b.before, err = last(o.Dir); err != nil {

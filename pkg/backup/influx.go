@@ -37,12 +37,40 @@ func (b *maker) influx(ctx context.Context) error {
 		return err
 	}
 	b.manifest.Influx = &InfluxPart{Version: version, Measurements: make(map[string]*Measurement, len(names))}
+	spans := make([]span, len(names))
 	for i, name := range names {
-		if err := b.measurement(ctx, name, folderOf(name, i)); err != nil {
+		if spans[i], err = b.span(ctx, name); err != nil {
+			return fmt.Errorf("measurement %s: %w", name, err)
+		}
+	}
+	select {
+	case <-time.After(b.settle):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	for i, name := range names {
+		if !spans[i].some {
+			continue
+		}
+		if err := b.measurement(ctx, name, folderOf(name, i), spans[i]); err != nil {
 			return fmt.Errorf("measurement %s: %w", name, err)
 		}
 	}
 	return nil
+}
+
+// span is the times of a measurement's points that are saved. The loader writes
+// several batches at a time, so what is the newest may be there before something
+// older, which would look lost in the copy. It is over soon: nothing newer is
+// read than what was there a while before.
+type span struct {
+	from, to time.Time // from ≤ time < to
+	some     bool
+}
+
+func (b *maker) span(ctx context.Context, name string) (s span, err error) {
+	first, last, ok, err := b.src.Influx.Edges(ctx, name)
+	return span{from: first, to: last.Add(1), some: ok}, err
 }
 
 // folderOf is the folder of a measurement: its name, escaped, or a number where
@@ -59,22 +87,18 @@ func dayFile(folder string, at time.Time) string {
 	return "influx/" + folder + "/" + at.Format(time.DateOnly) + ".lp.gz"
 }
 
-func (b *maker) measurement(ctx context.Context, name, folder string) error {
+func (b *maker) measurement(ctx context.Context, name, folder string, s span) error {
 	fields, err := b.src.Influx.Fields(ctx, name)
 	if err != nil || len(fields) == 0 {
-		return err
-	}
-	first, last, ok, err := b.src.Influx.Edges(ctx, name)
-	if err != nil || !ok {
 		return err
 	}
 	m := &Measurement{Folder: folder, Days: map[string]Day{}}
 	b.manifest.Influx.Measurements[name] = m
 	// A bad clock may have put a point anywhere: days are asked for by month, and
 	// only those that have something are read.
-	for from := first.Truncate(day); !from.After(last); from = from.Add(countFor) {
+	for from := s.from.Truncate(day); from.Before(s.to); from = from.Add(countFor) {
 		var days []history.DayCount
-		err := b.src.Influx.CountDays(ctx, name, fields, from, from.Add(countFor), func(d history.DayCount) error {
+		err := b.src.Influx.CountDays(ctx, name, fields, from, earlier(from.Add(countFor), s.to), func(d history.DayCount) error {
 			days = append(days, d)
 			return nil
 		})
@@ -82,7 +106,7 @@ func (b *maker) measurement(ctx context.Context, name, folder string) error {
 			return err
 		}
 		for _, d := range days {
-			if err := b.day(ctx, name, m, fields, d); err != nil {
+			if err := b.day(ctx, name, m, fields, d, earlier(d.Day.Add(day), s.to)); err != nil {
 				return fmt.Errorf("%s: %w", d.Day.Format(time.DateOnly), err)
 			}
 		}
@@ -90,8 +114,15 @@ func (b *maker) measurement(ctx context.Context, name, folder string) error {
 	return nil
 }
 
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
 // day links the file of a day that is as it was, or writes it.
-func (b *maker) day(ctx context.Context, name string, m *Measurement, fields []history.Field, d history.DayCount) error {
+func (b *maker) day(ctx context.Context, name string, m *Measurement, fields []history.Field, d history.DayCount, to time.Time) error {
 	date, file := d.Day.Format(time.DateOnly), dayFile(m.Folder, d.Day)
 	counted := make(map[string]int64)
 	for i, f := range fields {
@@ -105,7 +136,7 @@ func (b *maker) day(ctx context.Context, name string, m *Measurement, fields []h
 			return nil
 		} // it is damaged, or on another disk: it is written anew
 	}
-	written, err := b.writeDay(ctx, name, file, fields, d.Day)
+	written, err := b.writeDay(ctx, name, file, fields, d.Day, to)
 	if err != nil || written.Points == 0 {
 		return err
 	}
@@ -116,7 +147,7 @@ func (b *maker) day(ctx context.Context, name string, m *Measurement, fields []h
 	return nil
 }
 
-func (b *maker) writeDay(ctx context.Context, name, file string, fields []history.Field, from time.Time) (Day, error) {
+func (b *maker) writeDay(ctx context.Context, name, file string, fields []history.Field, from, to time.Time) (Day, error) {
 	e, err := newEncoder(fields)
 	if err != nil {
 		return Day{}, err
@@ -126,7 +157,7 @@ func (b *maker) writeDay(ctx context.Context, name, file string, fields []histor
 		return Day{}, err
 	}
 	z, _ := gzip.NewWriterLevel(out, gzip.BestSpeed) // the level is a valid one
-	err = b.src.Influx.Points(ctx, name, fields, from, from.Add(day), func(r history.Row) error {
+	err = b.src.Influx.Points(ctx, name, fields, from, to, func(r history.Row) error {
 		line, err := e.encode(name, r)
 		if err == nil {
 			_, err = z.Write(line)

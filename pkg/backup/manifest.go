@@ -68,9 +68,7 @@ type InfluxPart struct {
 // Points counts all points.
 func (p *InfluxPart) Points() (n int64) {
 	for _, m := range p.Measurements {
-		for _, d := range m.Days {
-			n += d.Points
-		}
+		n += m.Points()
 	}
 	return n
 }
@@ -88,6 +86,14 @@ type Day struct {
 	// Counted is what the server counted before the points were read, on a day
 	// that had ended: as long as it counts the same, the file is good.
 	Counted map[string]int64 `json:"counted,omitempty"`
+}
+
+// Points counts the measurement's points.
+func (m *Measurement) Points() (n int64) {
+	for _, d := range m.Days {
+		n += d.Points
+	}
+	return n
 }
 
 // totals counts the values of each field.

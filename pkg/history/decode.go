@@ -241,6 +241,9 @@ func (d *decoder) value(i int) error {
 	}
 	switch b {
 	case '"':
+		if d.texts[i] == nil {
+			d.texts[i] = []byte{} // an empty text is one
+		}
 		d.texts[i], err = d.text(d.texts[i][:0])
 		*v = Value{kind: text, text: d.texts[i]}
 		return err

@@ -1,0 +1,267 @@
+//go:build e2e && linux
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"trackerdcs/pkg/backup"
+	"trackerdcs/pkg/wire"
+)
+
+// backupLab is a lab with an archive, a loader and a gateway, whose programs
+// have their data where backups look for it.
+type backupLab struct {
+	*lab
+	loader, gateway           *part
+	url                       string
+	volumes, install, backups string
+	users, locks, auditDir    string
+}
+
+func startBackupLab(t *testing.T) *backupLab {
+	t.Helper()
+	l := &backupLab{lab: newLab(t)}
+	l.volumes, l.install, l.backups = filepath.Join(l.dir, "volumes"), filepath.Join(l.dir, "install"), filepath.Join(l.dir, "backups")
+	in := func(name string) string { return filepath.Join(l.volumes, name) }
+	supply := ""
+	for _, e := range l.sim.env {
+		supply = strings.TrimPrefix(e, "DCS_ADDRESS=tcp://")
+		if supply != e {
+			break
+		}
+	}
+	l.hv = l.own("hv", "psu", in("hv"), "DCS_DEVICE=hv", "DCS_MODEL=iseg", "DCS_ADDRESS=tcp://"+supply)
+	l.driverDir, l.controlDir, l.sinkDir = in("ph2acf"), in("runcontrol"), in("calibration")
+	l.driver = l.own("ph2acf", "ph2acf", l.driverDir, "DCS_DEVICE=ph2acf", "DCS_PROCEDURES="+l.procedures)
+	l.control = l.own("runcontrol", "runcontrol", l.controlDir, "DCS_MONGO_URI="+l.uri)
+	l.sink = l.own("calibration", "calibration", l.sinkDir, "DCS_MONGO_URI="+l.uri)
+	l.loader = l.stack.loader("loader", in("loader"))
+	port := freePort(t)
+	l.url = fmt.Sprintf("https://localhost:%d", port)
+	l.gateway = l.own("gateway", "gateway", in("gateway"), fmt.Sprintf("DCS_LISTEN=127.0.0.1:%d", port),
+		"DCS_INFLUX_URL="+l.archive.url, "DCS_INFLUX_BUCKET=dcs/autogen", "DCS_MONGO_URI="+l.uri)
+	l.users, l.locks, l.auditDir = filepath.Join(in("gateway"), "users.json"), filepath.Join(in("hv"), "locks.json"), filepath.Join(in("gateway"), "audit")
+
+	cmd := exec.Command(filepath.Join(root(t), "bin", "dcs"), "user", "add", "operator", "--role", "operator", "--file", l.users)
+	cmd.Stdin = strings.NewReader("correct horse battery o\n")
+	require.NoError(t, os.MkdirAll(in("gateway"), 0o750))
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	l.put("secrets/nodered_secret", "one")
+	l.put("instruments.yml", "instruments:\n  hv: {driver: psu, files: ['./limits.txt:/etc/dcs/limits.txt']}\n")
+	l.put("limits.txt", "0:500\n")
+	return l
+}
+
+func (l *backupLab) put(name, content string) {
+	l.t.Helper()
+	full := filepath.Join(l.install, name)
+	require.NoError(l.t, os.MkdirAll(filepath.Dir(full), 0o750))
+	require.NoError(l.t, os.WriteFile(full, []byte(content), 0o600))
+}
+
+// programs are ours, in the order in which they are started.
+func (l *backupLab) programs() []*part {
+	return []*part{l.loader, l.gateway, l.hv, l.sink, l.driver, l.control}
+}
+
+// dcs runs a command, and says how much memory it took, in MB.
+func (l *backupLab) dcs(args ...string) (out string, code int, peak float64) {
+	l.t.Helper()
+	ctx, cancel := context.WithTimeout(l.t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(root(l.t), "bin", "dcs"), args...)
+	cmd.Env = append(os.Environ(), "DCS_VOLUMES_DIR="+l.volumes, "DCS_INSTALL_DIR="+l.install, "DCS_INFLUX_URL="+l.archive.url,
+		"DCS_MONGO_URI="+l.uri, "DCS_BROKER=tcp://"+l.address())
+	var b bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &b, &b
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		require.NoError(l.t, err)
+	}
+	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	return b.String(), cmd.ProcessState.ExitCode(), float64(usage.Maxrss) / 1024
+}
+
+// backup makes one and reads its manifest.
+func (l *backupLab) backup() (string, *backup.Manifest) {
+	l.t.Helper()
+	out, code, peak := l.dcs("backup", l.backups)
+	require.Zero(l.t, code, out)
+	names, err := backup.List(l.backups)
+	require.NoError(l.t, err)
+	dir := filepath.Join(l.backups, names[len(names)-1])
+	m, err := backup.ReadManifest(dir)
+	require.NoError(l.t, err)
+	l.t.Logf("%s  %.1f MB of memory at its peak", out, peak)
+	assert.Less(l.t, peak, 200.0, "MB")
+	return dir, m
+}
+
+// links is how many backups share a file.
+func links(t *testing.T, name string) uint64 {
+	t.Helper()
+	info, err := os.Stat(name)
+	require.NoError(t, err)
+	return uint64(info.Sys().(*syscall.Stat_t).Nlink)
+}
+
+// An installation under load is saved, loses everything, and goes on from what
+// was saved.
+func TestBackupRestore(t *testing.T) {
+	l := startBackupLab(t)
+	for _, p := range []*part{l.broker, l.influx, l.mongo, l.sim} {
+		p.start()
+	}
+	for _, p := range l.programs() {
+		p.launch()
+	}
+	for _, p := range l.programs() {
+		p.awaitReady()
+	}
+	l.w = l.watch("/run/#", "/hv/#", "/ph2acf/#", "/service/#")
+
+	// Three days of the past, and things that are hard to write down.
+	today := time.Now().UTC().Truncate(24 * time.Hour)
+	const perDay = 3000
+	for n := range 3 {
+		l.archive.write(statuses("old", fmt.Sprint("b", n), today.AddDate(0, 0, n-4), 1, perDay/4, nil)...)
+	}
+	l.archive.write(`odd\,\ one,where=a\ b\=c text="say \"x\" \\ ` + "\n" + `next",yes=true,n=-3i,x=0.1 1000000000123456789`)
+
+	f := l.send("load", 20, 50*time.Millisecond)
+	op := newDoor(t, l.url, filepath.Join(l.volumes, "gateway", "tls", "ca.pem")).enter("operator", "correct horse battery o")
+	l.w.say("/hv/cmd/lock/2", []byte(`{"reason":"backup"}`))
+	within(t, patience, "the lock", func() bool { _, err := os.Stat(l.locks); return err == nil })
+	a := l.order(wire.RunCommand{Op: wire.Start, Procedure: "calibration", ID: "first", User: "e2e", Parameters: wire.Parameters{
+		"module": "M12", "megabytes": 10.0, "duration": 1.0,
+	}})
+	require.Equal(t, wire.Accepted, a.Phase, a.Message)
+	l.ends(a.Run, 2*patience)
+	run := stored(t, l.db, a.Run, 2*patience)
+
+	first, m := l.backup()
+	require.Empty(t, m.Skipped)
+	assert.Contains(t, m.Files, "config.tar.gz")
+	assert.Equal(t, 3, m.Config.Files)
+	oldDay := func(dir string, n int) string {
+		return filepath.Join(dir, "influx", "old", today.AddDate(0, 0, n-4).Format(time.DateOnly)+".lp.gz")
+	}
+	assert.EqualValues(t, 1, links(t, oldDay(first, 0)))
+
+	// Late for the second day: that one is read anew, the others are linked.
+	l.archive.write(fmt.Sprintf("old,number=0 seq=9999,boot=\"b1\" %d", today.AddDate(0, 0, -3).Add(20*time.Hour).UnixNano()))
+	head, code, _ := l.dcs("audit-log", "head", "--dir", l.auditDir)
+	require.Zero(t, code, head)
+	second, m := l.backup()
+	assert.EqualValues(t, 2, links(t, oldDay(second, 0)))
+	assert.EqualValues(t, 1, links(t, oldDay(second, 1)), "something came late")
+	assert.EqualValues(t, 2, links(t, oldDay(second, 2)))
+	assert.EqualValues(t, 3*perDay+1, m.Influx.Measurements["old"].Points())
+	for what, args := range map[string][]string{"verify": {"backup", "--verify", second}, "by name": {"backup", "--verify", "latest", l.backups}} {
+		out, code, _ := l.dcs(args...)
+		require.Zero(t, code, "%s: %s", what, out)
+	}
+	wasUsers, wasLocks := readAll(t, l.users), readAll(t, l.locks)
+
+	// The stack is in the way of a restore.
+	out, code, _ := l.dcs("restore", second)
+	require.Equal(t, 1, code, out)
+	for _, want := range []string{"the stack runs", "not empty: calibration, gateway, hv", "InfluxDB is not empty", "MongoDB is not empty", "a program runs that holds"} {
+		assert.Contains(t, out, want)
+	}
+
+	// Everything is lost.
+	made := f.made()
+	f.leave()
+	for _, p := range append(l.programs(), l.sim, l.broker, l.influx, l.mongo) {
+		p.kill()
+	}
+	for _, lost := range []string{"volumes", "meta", "data", "wal", "ferretdb", "mosquitto"} {
+		require.NoError(t, os.RemoveAll(filepath.Join(l.dir, lost)), lost)
+	}
+	require.NoError(t, os.MkdirAll(l.brokerData, 0o750))
+	out, code, _ = l.dcs("restore", second)
+	require.Equal(t, 5, code, "no database: %s", out)
+	l.influx.start()
+	l.mongo.start()
+	l.put("secrets/nodered_secret", "two")
+	out, code, _ = l.dcs("restore", second)
+	require.Equal(t, 1, code, out)
+	assert.Contains(t, out, "secrets differ from those of the backup: nodered_secret: dcs init --from")
+	l.put("secrets/nodered_secret", "one")
+
+	out, code, peak := l.dcs("restore", second)
+	require.Zero(t, code, out)
+	t.Logf("%s  %.1f MB of memory at its peak", out, peak)
+
+	// What was saved is what is there.
+	n, err := l.points("old", "")
+	require.NoError(t, err)
+	assert.Equal(t, 3*perDay+1, n)
+	text, err := l.archive.post("/query", url.Values{"db": {"dcs"}, "epoch": {"ns"}, "q": {`SELECT * FROM "odd, one"`}}, "")
+	require.NoError(t, err)
+	assert.Contains(t, text, `[1000000000123456789,-3,"say \"x\" \\ \nnext","a b=c",0.1,true]`)
+	assert.Equal(t, wasUsers, readAll(t, l.users))
+	assert.Equal(t, wasLocks, readAll(t, l.locks))
+	again, err := l.db.Get(t.Context(), a.Run)
+	require.NoError(t, err)
+	assert.Equal(t, run, again)
+	assert.GreaterOrEqual(t, filesAreRight(t, l.db, again), int64(10_000_000))
+
+	// It goes on: the spool is emptied into the archive, which misses nothing.
+	l.broker.start()
+	l.sim.start()
+	for _, p := range l.programs() {
+		p.launch()
+	}
+	for _, p := range l.programs() {
+		p.awaitReady()
+	}
+	within(t, patience, "an empty spool", func() bool { return l.loader.figure("dcs_loader_spool_pending_bytes") == 0 })
+	v, code := l.audit()
+	if !assert.Zero(t, code, "dcs audit: %+v", v) {
+		out, _ := l.archive.audit()
+		t.Log(out)
+	}
+	assert.Zero(t, v.Missing)
+	t.Logf("dcs audit: %+v; the senders had made %d statuses by the end", v, made)
+	out, code, _ = l.dcs("audit-log", "verify", "--dir", l.auditDir, "--head", strings.Fields(head)[0])
+	assert.Zero(t, code, out)
+	status, answer := op.call("GET", "/devices", nil)
+	assert.Equal(t, 200, status, "the session of before: %v", answer)
+	l.w = l.watch("/run/#", "/hv/#", "/ph2acf/#", "/service/#")
+	within(t, patience, "the lock", func() bool {
+		return l.w.last(0, "/hv/status", func(b []byte) bool {
+			var list []wire.Channel
+			return json.Unmarshal(b, &list) == nil && len(list) > 2 && list[2].Locked == wire.Yes && list[1].Locked == wire.No
+		})
+	})
+	next := l.order(wire.RunCommand{Op: wire.Start, Procedure: "calibration", ID: "second", User: "e2e", Parameters: wire.Parameters{"module": "M12", "duration": 1.0}})
+	require.Equal(t, wire.Accepted, next.Phase, next.Message)
+	assert.Equal(t, a.Run+1, next.Run, "the number goes on")
+}
+
+func readAll(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	require.NoError(t, err)
+	return string(b)
+}
