@@ -26,7 +26,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		"part twice":       {"people: {}\npeople: {}\n", "line 2"},
 		"compose":          {"compose: maybe\n", "line 1: compose has to be true or false"},
 		"entry is a word":  {entry("psu"), "line 2: instrument hv: an instrument has to be keys with values, each as key: value"},
-		"unknown key":      {entry(`{driver: psu, model: iseg, addres: "tcp://a:1"}`), `line 2: instrument hv: unknown key "addres": allowed are address, base, docker, driver, files, model, settings`},
+		"unknown key":      {entry(`{driver: psu, model: iseg, where: "tcp://a:1"}`), `line 2: instrument hv: unknown key "where": allowed are address, base, docker, driver, files, model, settings`},
 		"no driver":        {entry("{model: iseg}"), "line 2: instrument hv: driver is missing: one of ph2acf, psu, sensor"},
 		"unknown driver":   {entry("{driver: pus, model: iseg}"), `line 2: instrument hv: unknown driver "pus": one of ph2acf, psu, sensor`},
 		"empty driver":     {entry(`{driver: "", model: iseg}`), "driver is empty: give it a value, or leave it out"},
