@@ -1,7 +1,7 @@
 // A dashboard: its panels in rows, its variables, its links.
 
-import { DashboardCursorSync, VariableHide, VariableRefresh, VariableSort, defaultDashboard } from '@grafana/schema';
-import type { AnnotationQuery, Dashboard, DashboardLink, Panel, RowPanel, VariableModel } from '@grafana/schema';
+import { DashboardCursorSync, LegendDisplayMode, VariableHide, VariableRefresh, VariableSort, defaultDashboard } from '@grafana/schema';
+import type { AnnotationQuery, Dashboard, DashboardLink, Panel, RowPanel, VariableModel, VizLegendOptions } from '@grafana/schema';
 import { archive, tag, uid } from './names';
 
 /** The width of Grafana's grid. */
@@ -19,6 +19,15 @@ export interface Row {
 export const row = (height: number, ...panels: Row['panels']): Row => ({ height, panels });
 export const under = (headline: string, r: Row): Row => ({ ...r, headline });
 
+/**
+ * The legend that a curve has room for in 1280 px: beside it, below it, or below
+ * it without numbers.
+ */
+function legend(w: number, h: number): VizLegendOptions {
+  const calcs = h < 8 ? [] : ['lastNotNull', 'min', 'max'];
+  return { showLegend: true, displayMode: h < 8 ? LegendDisplayMode.List : LegendDisplayMode.Table, placement: w >= 20 ? 'right' : 'bottom', calcs };
+}
+
 /** Gives each panel its place and its number. */
 export function arrange(rows: Row[]): (Panel | RowPanel)[] {
   const placed: (Panel | RowPanel)[] = [];
@@ -30,7 +39,8 @@ export function arrange(rows: Row[]): (Panel | RowPanel)[] {
     }
     let x = 0;
     for (const [w, panel] of r.panels) {
-      placed.push({ ...panel, id: placed.length + 1, gridPos: { x, y, w, h: r.height } });
+      const options = panel.type === 'timeseries' ? { ...panel.options, legend: legend(w, r.height) } : panel.options;
+      placed.push({ ...panel, options, id: placed.length + 1, gridPos: { x, y, w, h: r.height } });
       x += w;
     }
     y += r.height;

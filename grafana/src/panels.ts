@@ -82,7 +82,6 @@ export interface Chart extends Common {
   thresholds?: ThresholdsConfig;
   log?: boolean;
   draw?: 'steps' | 'points';
-  legend?: 'table' | 'list';
 }
 
 /** The smallest and largest values of withEnvelope: dotted, in the colour of their mean, and not in the legend. */
@@ -118,12 +117,8 @@ export function chart(c: Chart): Panel {
       },
     },
     {
-      legend: {
-        showLegend: true,
-        displayMode: c.legend === 'list' ? LegendDisplayMode.List : LegendDisplayMode.Table,
-        placement: 'right',
-        calcs: c.legend === 'list' ? [] : ['lastNotNull', 'min', 'max'],
-      },
+      // arrange() knows how much room there is for it.
+      legend: { showLegend: true, displayMode: LegendDisplayMode.List, placement: 'bottom', calcs: [] },
       tooltip: { mode: TooltipDisplayMode.Multi, sort: SortOrder.None },
     } satisfies GraphOptions,
   );
@@ -173,8 +168,8 @@ export function bars(s: Stat & { min: number; max: number }): Panel {
   } satisfies BarGaugeOptions);
 }
 
-/** What was when, as coloured bars: states and flags. */
-export function timeline(t: Common & { gap?: number }): Panel {
+/** What was when, as coloured bars: flags with their gaps, and states, which hold until the next. */
+export function timeline(t: Common & { gap?: number | true }): Panel {
   return panel<TimelineField>('state-timeline', t, { color: byThresholds, thresholds: plain, custom: { fillOpacity: 80, lineWidth: 0, spanNulls: t.gap ?? false } }, {
     mergeValues: true,
     showValue: VisibilityMode.Auto,

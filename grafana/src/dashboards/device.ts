@@ -88,6 +88,7 @@ export const device = dashboard({
         description: 'What held before the chosen time is shown from its beginning. lost: the broker says that the driver died; unreachable: the driver lives and its instrument is silent.',
         targets: [stateHistory('$tag_device', mine)],
         unit: unit.text,
+        gap: true,
         mappings: stateWords,
       }),
     ]),

@@ -68,6 +68,7 @@ export const runs = dashboard({
         description: 'The state of the run under way, or of the last one. What held before the chosen time is shown from its beginning.',
         targets: [stateHistory('run', `"device" = 'run'`, '')],
         unit: unit.text,
+        gap: true,
         mappings: stateWords,
       }),
     ]),

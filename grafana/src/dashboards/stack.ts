@@ -189,6 +189,7 @@ export const stack = dashboard({
         description: 'Of all devices and services. What held before the chosen time is shown from its beginning.',
         targets: [stateHistory('$tag_device', `"device" != 'run'`)],
         unit: unit.text,
+        gap: true,
         mappings: stateWords,
       }),
     ]),
