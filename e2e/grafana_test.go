@@ -43,7 +43,7 @@ type dashboardTarget struct{ RefID, Query string }
 // Each query of each dashboard finds something in the archive, in five minutes
 // and in thirty days, and all of it in the archive's own words.
 func dashboards(t *testing.T, d *demo) {
-	for _, provoke := range []func(*testing.T, *demo){newDevice, outsideDevice, endedRuns, refusedCommand, deadLetter} {
+	for _, provoke := range []func(*testing.T, *demo){newDevice, outsideDevice, endedRuns, refusedCommand, deadLetter, loaderFigures} {
 		provoke(t, d)
 	}
 	files, err := filepath.Glob(filepath.Join(root(t), "grafana", "dashboards", "*.json"))
@@ -102,6 +102,13 @@ func deadLetter(t *testing.T, d *demo) {
 	d.publish("/e2e_gauge/status", "not JSON")
 	eventually(t, "the dead letter in InfluxDB", func() bool {
 		return d.count(`SELECT COUNT(reason) FROM service WHERE time > now() - 4m AND "record" = 'dead_letter'`) > 0
+	})
+}
+
+// loaderFigures come every ten seconds, and make a rate when there are two.
+func loaderFigures(t *testing.T, d *demo) {
+	eventually(t, "the loader's figures in InfluxDB", func() bool {
+		return d.count(`SELECT COUNT(broker_rtt) FROM service WHERE "record" = 'loader' AND time > now() - 1m`) > 1
 	})
 }
 

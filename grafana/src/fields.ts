@@ -82,7 +82,7 @@ export const connectedWords = words({ 0: ['not connected', colour.bad], 1: ['con
 
 /** An override of how one column of a table, or the series of one query, looks. */
 export interface Override {
-  matcher: { id: 'byName' | 'byRegexp' | 'byFrameRefID'; options: string };
+  matcher: { id: 'byName' | 'byFrameRefID'; options: string } | { id: 'byValue'; options: { reducer: string; op: string; value: number } };
   properties: { id: string; value?: unknown }[];
 }
 

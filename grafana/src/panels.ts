@@ -93,9 +93,16 @@ const envelope: Override = {
   ],
 };
 
+/** Who asks several devices for several fields gets each with each: what is not there needs no legend. */
+const absent: Override = {
+  matcher: { id: 'byValue', options: { reducer: 'allIsNull', op: 'gte', value: 0 } },
+  properties: [{ id: 'custom.hideFrom', value: { legend: true, tooltip: true, viz: true } }],
+};
+
 /** Curves over time. */
 export function chart(c: Chart): Panel {
-  const overrides = c.targets.some((t) => t.refId === 'B' && t.query.includes('min(')) ? [envelope, ...(c.overrides ?? [])] : c.overrides;
+  const extremes = c.targets.some((t) => t.refId === 'B' && t.query.includes('min('));
+  const overrides = [...(extremes ? [envelope] : []), ...(c.overrides ?? []), absent];
   return panel<GraphField>(
     'timeseries',
     { ...c, overrides },

@@ -1,6 +1,6 @@
 // Panels and variables that several dashboards have.
 
-import type { AnnotationQuery, DataTransformerConfig, Panel, VariableModel } from '@grafana/schema';
+import type { AnnotationQuery, DataQuery, DataTransformerConfig, Panel, VariableModel } from '@grafana/schema';
 import { choice } from './dashboard';
 import { alarmWords, colour, column, freshnessSteps, noneIsGood, onWords, stateWords, steps, unit } from './fields';
 import { devices, freshness, highest, lastOf, longAgo, now, ofChannels, rows, sumNow, withEnvelope } from './influx';
@@ -23,7 +23,8 @@ export const deviceChoice = (single = false): VariableModel =>
     label: 'Device',
     description: 'All devices that have ever written to the archive: a new one appears by itself.',
     query: 'SHOW MEASUREMENTS',
-    regex: `/^(?!(${ownNames})$).+/`,
+    // Grafana would take what a group captures for the value: there must be none.
+    regex: `/^(?!(?:${ownNames})$).+/`,
     single,
   });
 
@@ -199,37 +200,34 @@ export const statesNow = (title: string, where: string): Panel =>
     solid: true,
   });
 
+// Grafana drops an annotation of which any column is empty, and calls a column by
+// its measurement and field, as run.title.
+
 /** Runs as coloured regions behind each curve. */
-export const runRegions: AnnotationQuery = influxAnnotation('Runs', 'SELECT "title", "state", "end_ms" FROM "run" WHERE time >= ${__from}ms - 1d AND time <= ${__to}ms', 'blue', {
-  textColumn: 'title',
+export const runRegions = annotation('Runs', 'blue', 'SELECT "title", "procedure", "state", "end_ms" FROM "run" WHERE time >= ${__from}ms - 1d AND time <= ${__to}ms', {
+  titleColumn: 'run.title',
+  textColumn: 'procedure',
   tagsColumn: 'state',
   timeEndColumn: 'run.end_ms',
 });
 
 /** A run has no end while it runs: then this says that it began. */
-export const runStarts: AnnotationQuery = influxAnnotation('Starts of runs', 'SELECT "title" FROM "run" WHERE $timeFilter', 'light-blue', {
-  textColumn: 'title',
+export const runStarts = annotation('Starts of runs', 'light-blue', 'SELECT "title", "procedure" FROM "run" WHERE $timeFilter', {
+  titleColumn: 'run.title',
+  textColumn: 'procedure',
   tagsColumn: 'none',
-  timeEndColumn: '',
 });
 
 export const refusals = (device: string): AnnotationQuery =>
-  influxAnnotation('Refused and failed', `SELECT "message", "code" FROM "ack" WHERE $timeFilter AND "device" = '${device}' AND ("phase" = 'rejected' OR "phase" = 'failed')`, 'orange', {
-    textColumn: 'message',
+  annotation('Refused and failed', 'orange', `SELECT "message", "op", "code" FROM "ack" WHERE $timeFilter AND "device" = '${device}' AND ("phase" = 'rejected' OR "phase" = 'failed')`, {
+    titleColumn: 'ack.message',
+    textColumn: 'op',
     tagsColumn: 'code',
-    timeEndColumn: '',
   });
 
-function influxAnnotation(name: string, query: string, iconColor: string, where: { textColumn: string; tagsColumn: string; timeEndColumn: string }): AnnotationQuery {
-  return {
-    name,
-    datasource: archive,
-    enable: true,
-    hide: false,
-    iconColor,
-    // Grafana calls a column by its measurement and field, as run.end_ms.
-    target: { refId: 'annotation', query, rawQuery: true, resultFormat: 'time_series', fromAnnotations: true, titleColumn: '', ...where } as AnnotationQuery['target'],
-  };
+function annotation(name: string, iconColor: string, query: string, columns: { titleColumn: string; textColumn: string; tagsColumn: string; timeEndColumn?: string }): AnnotationQuery {
+  const target: DataQuery = { refId: 'annotation', ...{ query, rawQuery: true, resultFormat: 'time_series', fromAnnotations: true, timeEndColumn: '', ...columns } };
+  return { name, datasource: archive, enable: true, hide: false, iconColor, target };
 }
 
 export const ofDevices = devices('device');

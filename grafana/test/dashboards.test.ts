@@ -88,15 +88,19 @@ for (const [name, d] of Object.entries(all)) {
       for (const v of d.templating?.list ?? []) {
         if (v.type !== 'query') continue;
         assert.deepEqual(v.datasource, archive);
+        assert.doesNotMatch(v.regex ?? '', /\((?!\?)/, `${v.name}: what a group captures would be the value`);
         assert.deepEqual(faults((v.query as { query: string }).query), [], v.name);
       }
       for (const a of d.annotations?.list ?? []) {
         const t = a.target as unknown as Target;
         assert.deepEqual(a.datasource, archive);
         assert.deepEqual(faults(t.query), [], a.name);
-        // Grafana takes an empty tagsColumn for any column.
-        assert.ok(t['tagsColumn'], `${a.name}: tagsColumn`);
-        if (t['timeEndColumn']) assert.match(t.query, new RegExp(`"${String(t['timeEndColumn']).split('.')[1]}"`), `${a.name}: timeEndColumn`);
+        // Grafana takes an empty word for any column, and finds these two by their whole name.
+        assert.ok(t['tagsColumn'] && t['textColumn'], a.name);
+        const [, measurement] = / FROM "(\w+)"/.exec(t.query) ?? [];
+        for (const whole of [t['titleColumn'], t['timeEndColumn']].filter(Boolean).map(String)) {
+          assert.ok(whole.startsWith(`${measurement}.`) && t.query.includes(`"${whole.split('.')[1]}"`), `${a.name}: ${whole}`);
+        }
       }
     });
 

@@ -2,25 +2,22 @@
 
 import { dashboard, row } from '../dashboard';
 import { colour, steps, unit } from '../fields';
-import { series } from '../influx';
+import { now, series } from '../influx';
 import { uid } from '../names';
 import { stat } from '../panels';
 import { deviceChoice, fresh, ofDevices, runRegions } from '../shared';
 import { dewPoint, humidities, marginQuery, others, outside, pressures, temperatures } from './climate';
 
-const renamed = [{ id: 'renameByRegex', options: { regex: '^(\\S+) last_(.*)$', renamePattern: '$1 $2' } }];
-
 /** A sensor may be read once a minute. */
 const recently = '5m';
 
-const nowOf = (title: string, word: string, unitName: string) =>
+const nowOf = (title: string, field: string, unitName: string) =>
   stat({
     title,
-    description: `The newest value, not older than ${recently}. A dash: there is none.`,
-    targets: [series('A', '$m $col', `SELECT last(/${word}/) FROM ${ofDevices} WHERE time > now() - ${recently}`)],
+    description: `The newest ${field} of each device that has one, not older than ${recently}. A dash: there is none.`,
+    targets: [now('A', { field: `"${field}"`, from: ofDevices, alias: '$m' }, recently)],
     unit: unitName,
     decimals: 1,
-    transformations: renamed,
   });
 
 export const environment = dashboard({
@@ -32,8 +29,8 @@ export const environment = dashboard({
   rows: [
     row(
       5,
-      [6, nowOf('Temperature now', 'temp', unit.celsius)],
-      [6, nowOf('Humidity now', 'humid', unit.humidity)],
+      [6, nowOf('Temperature now', 'temperature', unit.celsius)],
+      [6, nowOf('Humidity now', 'humidity', unit.humidity)],
       [
         6,
         stat({

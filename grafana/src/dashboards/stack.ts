@@ -5,7 +5,7 @@ import { colour, column, connectedWords, noneIsGood, stateWords, steps, unit } f
 import { rows, series, stateHistory } from '../influx';
 import { uid } from '../names';
 import { chart, note, stat, table, timeline } from '../panels';
-import { fresh, statesNow } from '../shared';
+import { fresh, hide, statesNow } from '../shared';
 
 const which = '"service" =~ /^${loader:regex}$/';
 const own = `"record" = 'loader' AND ${which}`;
@@ -94,8 +94,8 @@ export const stack = dashboard({
               ),
             ],
             unit: unit.none,
+            transformations: hide('Time'),
             overrides: [
-              column('Time', {}, { 'custom.hidden': true }),
               ...['missing', 'gaps', 'refused'].map((f) => column(f, { thresholds: noneIsGood }, { 'custom.cellOptions': { type: 'color-text' } })),
               column('skew', { unit: unit.seconds, decimals: 3 }),
             ],
