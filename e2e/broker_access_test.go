@@ -4,9 +4,7 @@ package e2e
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -244,18 +242,10 @@ func TestBrokerTLS(t *testing.T) {
 		list = append(list, m.Account)
 	}
 	b := startBroker(t, newAccess(t, "", list...))
-	trust := func(dir string) *x509.CertPool {
-		text, err := os.ReadFile(dir)
-		require.NoError(t, err)
-		pool := x509.NewCertPool()
-		require.True(t, pool.AppendCertsFromPEM(text))
-		return pool
-	}
-	ours := trust(b.file("ca_crt"))
-	other := newAccess(t, "")
+	ours, other := b.trust(), newAccess(t, "")
 
 	for name, conf := range map[string]*tls.Config{
-		"another CA":   {RootCAs: trust(other.file("ca_crt"))},
+		"another CA":   {RootCAs: other.trust()},
 		"another name": {RootCAs: ours, ServerName: "hv.example.org"},
 		"TLS 1.1":      {RootCAs: ours, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11},
 		"TLS 1.0":      {RootCAs: ours, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10},
@@ -299,8 +289,8 @@ func TestBrokerTLS(t *testing.T) {
 	require.NoError(t, hv.ping(), "it is connected still")
 }
 
-// New accounts, and the end of old ones, come with a SIGHUP; who is connected
-// stays so.
+// New accounts, the end of old ones, and a new certificate come with a SIGHUP;
+// who is connected stays so.
 func TestBrokerReload(t *testing.T) {
 	b := startBroker(t, newAccess(t, "", members[0].Account, brokerauth.Account{Name: "mallory", Role: brokerauth.Operator}))
 	hv, mallory, seer := b.client("hv"), b.client("mallory"), b.client(everybody)
@@ -310,6 +300,8 @@ func TestBrokerReload(t *testing.T) {
 
 	b.remove("mallory")
 	b.add(brokerauth.Account{Name: "lv", Role: brokerauth.Driver}, brokerauth.Account{Name: "alice", Role: brokerauth.Operator})
+	before := b.trust()
+	certify(t, b.dir)
 	require.NoError(t, b.cmd.Process.Signal(syscall.SIGHUP))
 	eventually(t, "the end of the one that is gone", mallory.ended)
 	b.client("lv").publish("/lv/status", "2", false)
@@ -318,4 +310,8 @@ func TestBrokerReload(t *testing.T) {
 	hv.publish("/hv/status", "5", false)
 	hv.publish("/lv/status", "6", false)
 	assert.Equal(t, []string{"2", "4", "5"}, seer.heard())
+	_, err := b.encrypted(&tls.Config{RootCAs: b.trust()})
+	require.NoError(t, err, "the new certificate")
+	_, err = b.encrypted(&tls.Config{RootCAs: before})
+	require.Error(t, err, "the old one")
 }

@@ -4,9 +4,11 @@ package e2e
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -71,6 +73,16 @@ func (b *broker) clientAs(cred credentials) *wireClient {
 	require.NoError(b.t, err)
 	require.Zero(b.t, code, "%q is let in", cred.user)
 	return c
+}
+
+// trust is the CA that outside devices are given.
+func (a *access) trust() *x509.CertPool {
+	a.t.Helper()
+	text, err := os.ReadFile(a.file("ca_crt"))
+	require.NoError(a.t, err)
+	pool := x509.NewCertPool()
+	require.True(a.t, pool.AppendCertsFromPEM(text))
+	return pool
 }
 
 // encrypted dials the listener for outside devices.
