@@ -3,7 +3,7 @@
 GO ?= go
 RACE ?= -race
 
-.PHONY: demo build console test e2e bench soak lint readme clean
+.PHONY: demo build console dashboards test e2e bench soak lint readme clean
 
 # The demonstrator: builds what is missing, runs until Ctrl-C.
 demo: bin/dcs
@@ -30,6 +30,11 @@ test: console
 	$(GO) test $(RACE) ./...
 	$(GO) -C tools/composecheck test ./...
 	cd nodered && npm ci --no-audit --no-fund --loglevel=error && npm test
+	cd grafana && npm ci --no-audit --no-fund --loglevel=error && npm test
+
+# Grafana's dashboards, from their source.
+dashboards:
+	cd grafana && npm ci --no-audit --no-fund --loglevel=error && npm run build
 
 # The whole stack with real binaries, Mosquitto, InfluxDB, FerretDB, Node-RED and Chromium.
 # The faults take root, for a small disk, control groups and a network namespace.
