@@ -72,7 +72,7 @@ lint:
 
 # The tables of settings in the programs' READMEs, from the code.
 readme:
-	UPDATE=1 $(GO) test -run README ./drivers/... ./services/...
+	UPDATE=1 $(GO) test -run README ./drivers/... ./services/... ./pkg/brokerauth
 
 clean:
 	rm -rf bin data
