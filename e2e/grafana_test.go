@@ -105,10 +105,12 @@ func deadLetter(t *testing.T, d *demo) {
 	})
 }
 
-// loaderFigures come every ten seconds, and make a rate when there are two.
+// loaderFigures come every ten seconds, and make a rate when there are two; the
+// ledger comes once a minute.
 func loaderFigures(t *testing.T, d *demo) {
 	eventually(t, "the loader's figures in InfluxDB", func() bool {
-		return d.count(`SELECT COUNT(broker_rtt) FROM service WHERE "record" = 'loader' AND time > now() - 1m`) > 1
+		return d.count(`SELECT COUNT(broker_rtt) FROM service WHERE "record" = 'loader' AND time > now() - 1m`) > 1 &&
+			d.count(`SELECT COUNT(missing) FROM service WHERE "record" = 'ledger' AND device = 'hv'`) > 0
 	})
 }
 
