@@ -75,7 +75,6 @@ func (c *Influx) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer s.close()
 	if err := s.prepare(ctx); err != nil {
 		return err
 	}
@@ -102,7 +101,7 @@ func (c *Influx) open(web *web, version string) (server, error) {
 		if err != nil {
 			return nil, err
 		}
-		return newInflux2(c, web, token), nil
+		return &influx2{c: c, web: web, admin: token}, nil
 	}
 	return nil, fmt.Errorf("InfluxDB at %s is of version %s: 1.8 and 2 are known", c.URL, version)
 }
@@ -149,6 +148,9 @@ func (w *web) version(ctx context.Context) (string, error) {
 	return v, nil
 }
 
+// maxAnswer is more than the list of a large installation's tokens, in bytes.
+const maxAnswer = 16 << 20
+
 // answer is what came back.
 type answer struct {
 	status int
@@ -180,7 +182,7 @@ func (w *web) do(req *http.Request) (*answer, error) {
 		return nil, err
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil {
 		return nil, fmt.Errorf("the answer broke off: %w", err)
 	}

@@ -17,8 +17,6 @@ type influx1 struct {
 	password string
 }
 
-func (i *influx1) close() {}
-
 // prepare logs in, and makes the administrator where there is none: until then a
 // server that asks for logins takes nothing else.
 func (i *influx1) prepare(ctx context.Context) error {

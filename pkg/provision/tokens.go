@@ -64,7 +64,6 @@ type server interface {
 	stands(ctx context.Context, g Grant, token string) (bool, error)
 	// renew makes a new token, has it kept, and takes the old ones away.
 	renew(ctx context.Context, g Grant, keep func(token string) error) error
-	close()
 }
 
 // token sees that there is a token of one grant that works, in its file.
