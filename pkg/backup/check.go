@@ -118,12 +118,12 @@ func (r *restorer) checkSecrets() error {
 	if err != nil {
 		return fmt.Errorf("DCS_INSTALL_DIR: %w", err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	f, err := r.open(configFile)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	var differ []string
 	for files := tar.NewReader(f); ; {
 		h, err := files.Next()

@@ -28,7 +28,7 @@ func (b *maker) config(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("DCS_INSTALL_DIR: %w", err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	names, err := configNames(root)
 	if err != nil {
 		return err

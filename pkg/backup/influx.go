@@ -228,7 +228,7 @@ func (b *maker) link(old, file string) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	if err := checkFile(root, old, sum); err != nil {
 		b.log.Warn("a file of the last backup is damaged", "backup", filepath.Base(b.before.dir), "error", err)
 		return err

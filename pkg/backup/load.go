@@ -83,7 +83,7 @@ func (r *restorer) loadDay(ctx context.Context, name string, write func(lines []
 	if err != nil {
 		return 0, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	in := bufio.NewReaderSize(f, 1<<18)
 	var lines []byte
 	n := 0

@@ -57,7 +57,7 @@ func Restore(ctx context.Context, to Source, o RestoreOptions) (*Manifest, error
 	if r.backup, err = os.OpenRoot(o.Backup); err != nil {
 		return nil, err
 	}
-	defer r.backup.Close()
+	defer func() { _ = r.backup.Close() }()
 	if err := r.choose(); err != nil {
 		return nil, err
 	}

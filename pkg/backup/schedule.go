@@ -44,8 +44,8 @@ func (s *Schedule) Run(ctx context.Context) error {
 		wait, err := s.wait(time.Now())
 		if err != nil {
 			s.fail(err)
-			wait, failed = RetryAfter, true
-		} else if failed {
+		}
+		if err != nil || failed {
 			wait = RetryAfter
 		}
 		timer := time.NewTimer(wait)
@@ -59,8 +59,7 @@ func (s *Schedule) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		failed = err != nil
-		if failed {
+		if failed = err != nil; failed {
 			s.fail(err)
 		}
 	}

@@ -25,7 +25,7 @@ func (r *restorer) volume(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	entries, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
 		return err
@@ -42,7 +42,7 @@ func (r *restorer) volume(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	files, err := unpack(ctx, root, f, os.Geteuid() == 0)
 	if err != nil {
 		return err
@@ -129,7 +129,7 @@ func finishFolder(root *os.Root, name string, h *tar.Header, owners bool) error 
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if owners {
 		if err := f.Chown(h.Uid, h.Gid); err != nil {
 			return err

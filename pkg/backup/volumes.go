@@ -63,7 +63,7 @@ func (b *maker) volume(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	p, err := b.archive(volumeFile(name), root, func(p *packer) error { return p.folder(ctx, ".") })
 	if err != nil {
 		return err

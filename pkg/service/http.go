@@ -74,17 +74,22 @@ func newRegistry() *prometheus.Registry {
 	return r
 }
 
-func (e *Env) serveHTTP(ctx context.Context, addr string) error {
+// Handler answers /healthz, /readyz and /metrics.
+func Handler(health *Health, metrics *prometheus.Registry) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", e.Health.serve(false))
-	mux.HandleFunc("GET /readyz", e.Health.serve(true))
-	mux.Handle("GET /metrics", promhttp.HandlerFor(e.Metrics, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", health.serve(false))
+	mux.HandleFunc("GET /readyz", health.serve(true))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	return mux
+}
+
+func (e *Env) serveHTTP(ctx context.Context, addr string) error {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return fmt.Errorf("DCS_HTTP: %w: choose another port or end what holds it", err)
 	}
 	e.Log.Info("serving health and metrics", "address", l.Addr().String())
-	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	srv := &http.Server{Handler: Handler(e.Health, e.Metrics), ReadHeaderTimeout: 5 * time.Second}
 	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
 	defer stop()
 	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
