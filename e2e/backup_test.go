@@ -265,3 +265,51 @@ func readAll(t *testing.T, name string) string {
 	require.NoError(t, err)
 	return string(b)
 }
+
+// How fast the archive goes out and in: DCS_BACKUP_POINTS of what a supply says.
+func TestBackupRate(t *testing.T) {
+	points := number(t, "DCS_BACKUP_POINTS", 200_000)
+	from, to := newArchive(t), newArchive(t)
+	begin := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -3)
+	step := 3 * 24 * time.Hour / time.Duration(points/channels+1)
+	lines := make([]string, 0, 5000)
+	for n := range points {
+		at, v := begin.Add(time.Duration(n/channels)*step), 100+float64(n%1013)*1e-3
+		lines = append(lines, fmt.Sprintf(`hv,number=%d on=1,vreq=100,ireq=0.001,vmon=%v,imon=%v,ramp=5,ramping=0,limited=0,trip=0,interlock=0,locked=0,seq=%d,boot="7f3a9c" %d`,
+			n%channels, v, v*1e-8, n/channels+1, at.UnixNano()))
+		if len(lines) == cap(lines) || n == points-1 {
+			from.write(lines...)
+			lines = lines[:0]
+		}
+	}
+	dir := t.TempDir()
+	l := &backupLab{lab: &lab{stack: &stack{t: t, dir: dir, archive: from, ip: "127.0.0.1", brokerPort: freePort(t)}}, volumes: dir, install: dir}
+	l.backups = filepath.Join(t.TempDir(), "backups")
+	var name string
+	for _, what := range []string{"all of it", "again, linked"} {
+		began := time.Now()
+		out, code, peak := l.dcs("backup", "--only", "influx", l.backups)
+		took := time.Since(began).Seconds() - 5 // of waiting for what is under way
+		require.Zero(t, code, out)
+		names, err := backup.List(l.backups)
+		require.NoError(t, err)
+		name = filepath.Join(l.backups, names[len(names)-1])
+		m, err := backup.ReadManifest(name)
+		require.NoError(t, err)
+		require.EqualValues(t, points, m.Influx.Points())
+		size := int64(0)
+		for _, f := range m.Files {
+			size += f.Size
+		}
+		t.Logf("out, %s: %d points in %.1f s: %.0f a second, %.1f bytes a point, %.1f MB of memory at its peak",
+			what, points, took, float64(points)/took, float64(size)/float64(points), peak)
+		assert.Less(t, peak, 200.0, "MB")
+	}
+	l.archive = to
+	began := time.Now()
+	out, code, peak := l.dcs("restore", "--only", "influx", name)
+	require.Zero(t, code, out)
+	took := time.Since(began).Seconds()
+	t.Logf("in: %d points in %.1f s: %.0f a second, %.1f MB of memory at its peak", points, took, float64(points)/took, peak)
+	assert.Less(t, peak, 200.0, "MB")
+}
