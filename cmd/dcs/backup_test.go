@@ -74,3 +74,35 @@ func TestBackupArguments(t *testing.T) {
 		require.ErrorContains(t, c.run(t.Context(), con), want)
 	}
 }
+
+// TestBackupThenInit: an installation that is gone comes back from a backup: its
+// secrets by init, and then a restore finds nothing in the way.
+func TestBackupThenInit(t *testing.T) {
+	dir := t.TempDir()
+	old, anew, volumes := filepath.Join(dir, "old"), filepath.Join(dir, "new"), filepath.Join(dir, "volumes")
+	for _, d := range []string{old, anew, filepath.Join(volumes, "nodered")} {
+		require.NoError(t, os.MkdirAll(d, 0o750))
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(old, "instruments.yml"), []byte("people: {alice: operator}\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(volumes, "nodered", "flows_cred.json"), []byte("{}"), 0o600))
+	con, _, _ := printed()
+	require.NoError(t, (&initCmd{Dir: old, Instruments: "instruments.yml"}).run(t.Context(), con))
+	name, _, err := backup.Make(t.Context(), backup.Source{Volumes: volumes, Install: old}, backup.Options{Dir: filepath.Join(dir, "backups")})
+	require.NoError(t, err)
+	from := filepath.Join(dir, "backups", name)
+
+	to := backup.Source{Volumes: filepath.Join(dir, "restored"), Install: anew}
+	_, err = backup.Restore(t.Context(), to, backup.RestoreOptions{Backup: from})
+	require.ErrorContains(t, err, "nodered_secret")
+	require.NoError(t, (&initCmd{Dir: anew, Instruments: "instruments.yml", From: from}).run(t.Context(), con))
+	for _, file := range []string{"instruments.yml", "secrets/nodered_secret", "secrets/ca_key", "secrets/broker_alice"} {
+		was, err := os.ReadFile(filepath.Join(old, file))
+		require.NoError(t, err)
+		is, err := os.ReadFile(filepath.Join(anew, file))
+		require.NoError(t, err)
+		assert.Equal(t, was, is, file)
+	}
+	_, err = backup.Restore(t.Context(), to, backup.RestoreOptions{Backup: from})
+	require.NoError(t, err)
+	assert.FileExists(t, filepath.Join(to.Volumes, "nodered", "flows_cred.json"))
+}

@@ -106,7 +106,10 @@ func (r *restorer) checkVolumes() error {
 }
 
 // Secrets that are made from others, or that nothing restored depends on.
-var derived = []string{"secrets/mosquitto_acl", "secrets/mosquitto_passwd", "secrets/first_users", "secrets/first_login", "secrets/README.md", "secrets/.gitignore"}
+var derived = []string{
+	"secrets/mosquitto_acl", "secrets/mosquitto_passwd", "secrets/mosquitto_crt", "secrets/mosquitto_key", // the certificate is renewed by itself
+	"secrets/first_users", "secrets/first_login", "secrets/README.md", "secrets/.gitignore",
+}
 
 // checkSecrets refuses an installation whose secrets are others than those of the
 // backup: what Node-RED has encrypted with its own could not be read any more.
