@@ -213,7 +213,7 @@ func TestInstrumentsComeAndGo(t *testing.T) {
 	assert.NotContains(t, p.secret("mosquitto_acl"), "user hv\n")
 	assert.NotContains(t, p.read(instruments.OverrideName), "hv")
 	assert.Contains(t, strings.Join(r.Notes, "\n"), "secrets/broker_alice, secrets/broker_arduino, secrets/broker_hv, secrets/broker_room: no account has this name any more")
-	assert.Equal(t, []string{"docker compose kill -s HUP mosquitto", "docker compose up -d"}, r.Next)
+	assert.Equal(t, []string{"docker compose exec mosquitto sh -c 'kill -HUP 1'", "docker compose up -d"}, r.Next)
 	after := p.files()
 	for path, text := range before {
 		if strings.Contains(path, "mosquitto_") && strings.HasSuffix(path, "passwd") {

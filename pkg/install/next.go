@@ -25,7 +25,9 @@ func (s *session) next() {
 		}
 	}
 	if s.live && (s.changed(passwdName) || s.changed(aclName) || s.changed(serverCert)) {
-		say(compose + " kill -s HUP mosquitto")
+		// Not docker kill -s HUP: what it has sent a signal to, Docker does not start
+		// again after a crash.
+		say(compose + " exec mosquitto sh -c 'kill -HUP 1'")
 	}
 	restart := s.restarts(say)
 	if len(restart) > 0 {

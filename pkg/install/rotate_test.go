@@ -21,13 +21,13 @@ func TestRotate(t *testing.T) {
 		next    []string
 		note    string
 	}{
-		"broker_hv":           {[]string{"broker_hv"}, []string{"docker compose kill -s HUP mosquitto", "docker compose restart hv"}, ""},
-		"broker_loader":       {[]string{"broker_loader"}, []string{"docker compose kill -s HUP mosquitto", "docker compose restart loader"}, ""},
-		"broker_alice":        {[]string{"broker_alice"}, []string{"docker compose kill -s HUP mosquitto"}, "secrets/broker_alice is the new password of alice: take it there"},
-		"broker_health":       {[]string{"broker_health"}, []string{"docker compose kill -s HUP mosquitto"}, ""},
+		"broker_hv":           {[]string{"broker_hv"}, []string{"docker compose exec mosquitto sh -c 'kill -HUP 1'", "docker compose restart hv"}, ""},
+		"broker_loader":       {[]string{"broker_loader"}, []string{"docker compose exec mosquitto sh -c 'kill -HUP 1'", "docker compose restart loader"}, ""},
+		"broker_alice":        {[]string{"broker_alice"}, []string{"docker compose exec mosquitto sh -c 'kill -HUP 1'"}, "secrets/broker_alice is the new password of alice: take it there"},
+		"broker_health":       {[]string{"broker_health"}, []string{"docker compose exec mosquitto sh -c 'kill -HUP 1'"}, ""},
 		"mongo_uri_gateway":   {[]string{"mongo_uri_gateway"}, []string{"docker compose run --rm runs_accounts", "docker compose restart gateway"}, ""},
-		"mosquitto_crt":       {[]string{"mosquitto_crt", "mosquitto_key"}, []string{"docker compose kill -s HUP mosquitto"}, ""},
-		"ca_crt":              {[]string{"ca_crt", "ca_key", "mosquitto_crt", "mosquitto_key"}, []string{"docker compose kill -s HUP mosquitto"}, "every device outside has to be given the new secrets/ca_crt"},
+		"mosquitto_crt":       {[]string{"mosquitto_crt", "mosquitto_key"}, []string{"docker compose exec mosquitto sh -c 'kill -HUP 1'"}, ""},
+		"ca_crt":              {[]string{"ca_crt", "ca_key", "mosquitto_crt", "mosquitto_key"}, []string{"docker compose exec mosquitto sh -c 'kill -HUP 1'"}, "every device outside has to be given the new secrets/ca_crt"},
 		"first_login":         {[]string{"first_login", "first_users"}, nil, "the new first login counts where the gateway has no users yet; else docker compose run --rm dcs user passwd admin"},
 		"influx_password":     {nil, nil, "influx user password --name dcs"},
 		"influx_token":        {nil, nil, "influx auth create --operator"},
@@ -100,7 +100,7 @@ func TestRotateSeveral(t *testing.T) {
 	p := newPlace(t)
 	p.run(Options{})
 	r := p.run(Options{Rotate: []string{"mongo_uri_gateway", "broker_gateway", "broker_loader", "broker_gateway"}})
-	assert.Equal(t, []string{"docker compose kill -s HUP mosquitto", "docker compose run --rm runs_accounts", "docker compose restart gateway loader"}, r.Next)
+	assert.Equal(t, []string{"docker compose exec mosquitto sh -c 'kill -HUP 1'", "docker compose run --rm runs_accounts", "docker compose restart gateway loader"}, r.Next)
 	_, err := p.try(Options{Rotate: []string{"x", "influx_token", "broker_loader"}})
 	require.ErrorContains(t, err, `there is no secret "x"`)
 	require.ErrorContains(t, err, "influx_token is not renewed here")
