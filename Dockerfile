@@ -31,7 +31,7 @@ ARG VERSION=0.1.0
 # All programs at once: the layer is the same for every BIN and built only once.
 # What is large and waits for others anyway is compiled without inlining (-l),
 # which takes two megabytes off a program with all of it in it.
-RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X trackerdcs/pkg/service.version=${VERSION}" \
+RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X trackerdcs/pkg/version.version=${VERSION}" \
         -gcflags=go.mongodb.org/...=-l -gcflags=google.golang.org/...=-l -gcflags=github.com/influxdata/...=-l \
         -gcflags=github.com/prometheus/...=-l -gcflags=github.com/alecthomas/...=-l -gcflags=github.com/goccy/...=-l \
         -o /out/ ./cmd/... ./drivers/... ./services/... \

@@ -9,19 +9,20 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"trackerdcs/pkg/backup"
-	"trackerdcs/pkg/service"
+	"trackerdcs/pkg/health"
 )
 
 // schedule makes one backup after another until a signal ends it.
 func (c *backupCmd) schedule(ctx context.Context, log *slog.Logger, source backup.Source, o backup.Options) error {
 	s := &backup.Schedule{
-		Dir: c.Dir, Every: c.Every, Keep: c.Keep, Log: log, Health: new(service.Health), Metrics: service.NewMetrics(),
+		Dir: c.Dir, Every: c.Every, Keep: c.Keep, Log: log, Health: new(health.Health), Metrics: new(health.Figures),
 		Make: func(ctx context.Context) (string, *backup.Manifest, error) { return backup.Make(ctx, source, o) },
 	}
+	s.Metrics.AddProcess()
 	log.Info("backups are made", "folder", c.Dir, "every", c.Every, "keep", c.Keep)
 	g, ctx := errgroup.WithContext(ctx)
 	if c.HTTP != "" {
-		g.Go(func() error { return service.Serve(ctx, c.HTTP, s.Health, s.Metrics, log) })
+		g.Go(func() error { return health.Serve(ctx, c.HTTP, health.Handler(s.Health, s.Metrics), log) })
 	}
 	g.Go(func() error { return s.Run(ctx) })
 	return g.Wait()
@@ -32,7 +33,7 @@ func (c *backupCmd) health(ctx context.Context, con console) error {
 	if c.HTTP == "" {
 		return errors.New("--healthcheck needs DCS_HTTP, the address where the other serves health")
 	}
-	said, err := service.Check(ctx, c.HTTP)
+	said, err := health.Check(ctx, c.HTTP)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"trackerdcs/pkg/service"
+	"trackerdcs/pkg/version"
 )
 
 // commands are what dcs can do.
@@ -48,7 +48,7 @@ func run(args []string) int {
 	parser, err := kong.New(&c,
 		kong.Name("dcs"),
 		kong.Description("Watch and steer the instruments of a detector laboratory.\n\nExit codes of commands: 0 done, 3 rejected, 4 failed or superseded, 5 no answer."),
-		kong.Vars{"version": "dcs " + service.Version()},
+		kong.Vars{"version": "dcs " + version.Version()},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)

@@ -41,7 +41,7 @@ import (
 	"trackerdcs/pkg/disk"
 	"trackerdcs/pkg/history"
 	"trackerdcs/pkg/runs"
-	"trackerdcs/pkg/service"
+	"trackerdcs/pkg/version"
 )
 
 // nameLayout is how a backup is named.
@@ -124,7 +124,7 @@ func Make(ctx context.Context, src Source, o Options) (name string, m *Manifest,
 	}
 	b := &maker{src: src, log: o.Log, settle: o.Settle, dir: filepath.Join(o.Dir, partial+name)}
 	host, _ := os.Hostname()
-	b.manifest = &Manifest{Format: Format, Version: service.Version(), Host: host, Start: start, Files: map[string]File{}}
+	b.manifest = &Manifest{Format: Format, Version: version.Version(), Host: host, Start: start, Files: map[string]File{}}
 	if b.before, err = last(o.Dir); err != nil {
 		o.Log.Warn("the last backup is of no help for this one", "error", err)
 	}

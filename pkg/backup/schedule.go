@@ -9,9 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
-	"trackerdcs/pkg/service"
+	"trackerdcs/pkg/health"
 )
 
 // RetryAfter is when a backup that failed is tried again.
@@ -26,11 +24,10 @@ type Schedule struct {
 
 	// Make makes one backup in Dir.
 	Make    func(ctx context.Context) (name string, m *Manifest, err error)
-	Health  *service.Health
-	Metrics *prometheus.Registry
+	Health  *health.Health
+	Metrics *health.Figures
 
-	last, duration, bytes prometheus.Gauge
-	made, failures        prometheus.Counter
+	last, duration, bytes, made, failures *health.Number
 }
 
 // Run makes a backup whenever the last is old enough, until ctx ends. It is
@@ -126,21 +123,11 @@ func (s *Schedule) fail(err error) {
 }
 
 func (s *Schedule) register() {
-	gauge := func(name, help string) prometheus.Gauge {
-		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
-		s.Metrics.MustRegister(g)
-		return g
-	}
-	counter := func(name, help string) prometheus.Counter {
-		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
-		s.Metrics.MustRegister(c)
-		return c
-	}
-	s.last = gauge("dcs_backup_last_timestamp_seconds", "When the last complete backup was begun, s since 1970; 0 if there is none.")
-	s.duration = gauge("dcs_backup_duration_seconds", "How long the last one took, s; 0 before the first of this process.")
-	s.bytes = gauge("dcs_backup_bytes", "Size of the last one, what it shares with others included; 0 before the first of this process.")
-	s.made = counter("dcs_backup_made_total", "Backups made.")
-	s.failures = counter("dcs_backup_failures_total", "Attempts that failed.")
+	s.last = s.Metrics.Gauge("dcs_backup_last_timestamp_seconds", "When the last complete backup was begun, s since 1970; 0 if there is none.")
+	s.duration = s.Metrics.Gauge("dcs_backup_duration_seconds", "How long the last one took, s; 0 before the first of this process.")
+	s.bytes = s.Metrics.Gauge("dcs_backup_bytes", "Size of the last one, what it shares with others included; 0 before the first of this process.")
+	s.made = s.Metrics.Counter("dcs_backup_made_total", "Backups made.")
+	s.failures = s.Metrics.Counter("dcs_backup_failures_total", "Attempts that failed.")
 	if at, ok, err := s.latest(); ok && err == nil {
 		s.last.Set(float64(at.Unix()))
 	}

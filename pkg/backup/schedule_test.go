@@ -8,15 +8,16 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"trackerdcs/pkg/service"
+	"trackerdcs/pkg/health"
 )
 
 // fakeBackup is a folder that looks like a complete one.
@@ -37,7 +38,7 @@ func TestSchedule(t *testing.T) {
 		began := time.Now()
 		var broken error
 		s := &Schedule{
-			Dir: dir, Every: 24 * time.Hour, Keep: 3, Log: slog.New(slog.DiscardHandler), Health: new(service.Health), Metrics: prometheus.NewRegistry(),
+			Dir: dir, Every: 24 * time.Hour, Keep: 3, Log: slog.New(slog.DiscardHandler), Health: new(health.Health), Metrics: new(health.Figures),
 			Make: func(context.Context) (string, *Manifest, error) {
 				made = append(made, time.Since(began))
 				if broken != nil {
@@ -90,21 +91,20 @@ func TestSchedule(t *testing.T) {
 
 func figure(t *testing.T, s *Schedule, name string) float64 {
 	t.Helper()
-	families, err := s.Metrics.Gather()
+	w := httptest.NewRecorder()
+	s.Metrics.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	_, rest, found := strings.Cut(w.Body.String(), "\n"+name+" ")
+	require.True(t, found, "no metric "+name)
+	line, _, _ := strings.Cut(rest, "\n")
+	v, err := strconv.ParseFloat(line, 64)
 	require.NoError(t, err)
-	for _, f := range families {
-		if f.GetName() == name {
-			return f.Metric[0].GetGauge().GetValue() + f.Metric[0].GetCounter().GetValue()
-		}
-	}
-	t.Fatal("no metric ", name)
-	return 0
+	return v
 }
 
 // healthy is what /healthz says.
-func healthy(h *service.Health) bool {
+func healthy(h *health.Health) bool {
 	w := httptest.NewRecorder()
-	service.Handler(h, prometheus.NewRegistry()).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/healthz", nil))
+	health.Handler(h, new(health.Figures)).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/healthz", nil))
 	return w.Code == http.StatusOK
 }
 

@@ -109,8 +109,8 @@ func (e *Env) Join(opts bus.Options, topic string) (*Member, error) {
 	c.Subscribe(topic, 1, m.watch)
 	c.OnDial(m.dialling)
 	c.OnConnect(m.announce)
-	c.OnLost(func(error) { e.Health.setOffline(true) })
-	e.Health.setOffline(true)
+	c.OnLost(func(error) { e.Health.SetOffline(true) })
+	e.Health.SetOffline(true)
 	e.Health.SetReady(false, wire.Starting)
 	e.Metrics.MustRegister(
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dcs_bus_connected", Help: "1 while connected to the broker."},
@@ -223,7 +223,7 @@ func (m *Member) announce() {
 	}
 	m.announced = true
 	m.mu.Unlock()
-	m.env.Health.setOffline(false)
+	m.env.Health.SetOffline(false)
 	m.publish()
 	// Who comes to the broker in the same moment, or comes back to it with us, may
 	// be given the retained last will, or nothing, and miss what we just said.

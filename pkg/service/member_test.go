@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -17,6 +18,7 @@ import (
 
 	"trackerdcs/pkg/bus"
 	"trackerdcs/pkg/bus/bustest"
+	"trackerdcs/pkg/health"
 	"trackerdcs/pkg/wire"
 	"trackerdcs/services/broker/brokertest"
 	"trackerdcs/services/broker/mqttd"
@@ -279,7 +281,7 @@ func TestReadinessNeedsTheBus(t *testing.T) {
 	p := launch(t, b.URL())
 	readyz := func() string {
 		w := httptest.NewRecorder()
-		p.env.Health.serve(true)(w, httptest.NewRequest("GET", "/readyz", nil))
+		health.Handler(p.env.Health, http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
 		return w.Body.String()
 	}
 	require.Eventually(t, p.Connected, patience, time.Millisecond)

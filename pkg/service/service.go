@@ -18,13 +18,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
+
+	"trackerdcs/pkg/health"
+	"trackerdcs/pkg/version"
 )
 
-// version is set when a release is built: -ldflags "-X trackerdcs/pkg/service.version=1.2.3".
-var version = "0.1.0"
-
 // Version is what the binary says of itself.
-func Version() string { return version }
+func Version() string { return version.Version() }
 
 // Exit codes of programs.
 const (
@@ -77,7 +77,7 @@ func (a *app) main(ctx context.Context, args, environ []string) int {
 			usage(a.out, a.program, a.about, a.cfg)
 			return exitOK
 		case name == "version":
-			fmt.Fprintln(a.out, a.program, version)
+			fmt.Fprintln(a.out, a.program, Version())
 			return exitOK
 		case arg != name && (name == "check" || name == "healthcheck"):
 			mode = name
@@ -114,7 +114,7 @@ func (a *app) start(ctx context.Context, name string) int {
 		Health:  &Health{},
 	}
 	debug.SetGCPercent(50) // dozens of small programs share a machine: memory is dearer than the microseconds
-	e.Log.Info("starting", "program", a.program, "version", version, "boot", e.Boot)
+	e.Log.Info("starting", "program", a.program, "version", Version(), "boot", e.Boot)
 
 	g, gctx := errgroup.WithContext(ctx)
 	gctx, cancel := context.WithCancel(gctx)
@@ -145,7 +145,7 @@ func (a *app) healthcheck(ctx context.Context) int {
 		fmt.Fprintf(a.err, "%s: -healthcheck needs DCS_HTTP\n", a.program)
 		return exitSettings
 	}
-	said, err := Check(ctx, addr)
+	said, err := health.Check(ctx, addr)
 	if err != nil {
 		fmt.Fprintf(a.err, "%s: %v\n", a.program, err)
 		return exitFailed
