@@ -1,0 +1,115 @@
+//go:build e2e && linux
+
+package containers
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Where the parts listen, inside.
+var listens = map[string][]int{
+	"mosquitto": {1883, 8883}, "influxdb": {8086}, "mongo": {27017}, "nodered": {1880}, "gateway": {8443}, "grafana": {3000},
+	"loader": {9100}, "runcontrol": {9100}, "calibration": {9100}, "backup": {9100}, "sine": {9100},
+}
+
+// Production, with an instrument of one's own: from instruments.yml to the
+// archive, and one door.
+func TestProduction(t *testing.T) {
+	s := newStack(t, "docker-compose.yml")
+	s.write("instruments.yml", "instruments:\n  sine: {driver: sensor, model: sine, address: \"sine://\"}\n")
+	s.init()
+	s.use("docker-compose.yml", "docker-compose.override.yml") // which it has made
+	t.Logf("healthy %v after up -d", s.up().Round(time.Second))
+	require.Contains(t, s.containers(), "sine")
+	require.Eventually(t, func() bool {
+		a := s.audit(time.Now())
+		return len(a) == 1 && a[0].Device == "sine" && a[0].Statuses > 3 && a[0].Missing == 0
+	}, patience, time.Second, "nothing of the instrument is in the archive")
+
+	t.Run("OneDoor", func(t *testing.T) { s.t = t; oneDoor(t, s) })
+	t.Run("NetworksApart", func(t *testing.T) { s.t = t; networksApart(t, s) })
+	s.t = t
+}
+
+// oneDoor: the gateway's port is published and answers, and nothing else is to be
+// had from a place on none of the networks.
+func oneDoor(t *testing.T, s *stack) {
+	published := make(map[string][]string)
+	var targets []string
+	for name, c := range s.containers() {
+		for port, hosts := range c.NetworkSettings.Ports {
+			for _, h := range hosts {
+				published[name] = append(published[name], fmt.Sprintf("%s on %s", port, h.HostPort))
+			}
+		}
+		for _, n := range c.NetworkSettings.Networks {
+			for _, port := range listens[name] {
+				targets = append(targets, fmt.Sprintf("%s:%d", n.IPAddress, port))
+			}
+		}
+	}
+	assert.Equal(t, []string{"gateway"}, slices.Collect(maps.Keys(published)), "%v", published)
+
+	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, Timeout: 10 * time.Second} //nolint:gosec // its certificate is its own
+	res, err := client.Get(s.url() + "/healthz")
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	assert.Equal(t, http.StatusOK, res.StatusCode)
+
+	slices.Sort(targets)
+	require.Greater(t, len(targets), 8)
+	assert.Empty(t, s.reached("bridge", targets), "from outside")
+}
+
+// networksApart: on the bus nobody reaches a database, nor Grafana; and nobody
+// beside the databases reaches the bus.
+func networksApart(t *testing.T, s *stack) {
+	all := s.containers()
+	at := func(name, network string) []string {
+		n, ok := all[name].NetworkSettings.Networks[s.project+"_"+network]
+		if !ok {
+			return nil
+		}
+		var addresses []string
+		for _, port := range listens[name] {
+			addresses = append(addresses, fmt.Sprintf("%s:%d", n.IPAddress, port))
+		}
+		return addresses
+	}
+	databases := slices.Concat(at("influxdb", "archive"), at("mongo", "runs"), at("grafana", "archive"))
+	bus := at("mosquitto", "default")
+	require.GreaterOrEqual(t, len(databases), 2)
+	assert.Equal(t, bus, s.reached(s.project+"_default", slices.Concat(bus, databases)), "from the bus")
+	assert.Equal(t, at("influxdb", "archive"), s.reached(s.project+"_archive", slices.Concat(bus, at("influxdb", "archive"), at("mongo", "runs"))), "from the archive's network")
+	assert.Equal(t, at("mongo", "runs"), s.reached(s.project+"_runs", slices.Concat(bus, at("influxdb", "archive"), at("mongo", "runs"))), "from the runs' network")
+	for _, network := range []string{"archive", "runs"} {
+		assert.Equal(t, "true", strings.TrimSpace(docker(t, "network", "inspect", "-f", "{{.Internal}}", s.project+"_"+network)), network)
+	}
+}
+
+// reached are those of some addresses that a container on a network reaches.
+func (s *stack) reached(network string, addresses []string) []string {
+	s.t.Helper()
+	list, err := json.Marshal(addresses)
+	require.NoError(s.t, err)
+	script := `const net = require('net')
+		const reach = (a) => new Promise((done) => {
+			const [host, port] = a.split(':')
+			const c = net.connect({ host, port: Number(port), timeout: 2000 }, () => { c.destroy(); done(a) })
+			c.on('timeout', () => { c.destroy(); done() }).on('error', () => done())
+		})
+		Promise.all(` + string(list) + `.map(reach)).then((r) => console.log(JSON.stringify(r.filter(Boolean))))`
+	out := docker(s.t, "run", "--rm", "--network", network, "--entrypoint", "node", s.containers()["nodered"].Config.Image, "-e", script)
+	return decode[[]string](s.t, out)
+}
