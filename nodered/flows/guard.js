@@ -10,8 +10,10 @@ const now = Date.now()
 const field = env.get('FIELD')
 const sensor = env.get('SENSOR')
 const set = settings()
-const s = context.get('s') || { count: 0, bus: 'connecting', nextPoint: 0 }
+const s = { count: 0, bus: 'connecting', up: 0, last: now, chartAt: 0, ...context.get('s') }
 context.set('s', s)
+s.up += Math.max(0, now - s.last) // ms; goes on when the clock is set back
+s.last = now
 // What must outlive a restart: that it has tripped, and what came of it.
 const kept = context.get('kept', 'disk') || { trip: null }
 if (kept.trip && kept.trip.dry && set.mode === 'act') { // it was only a rehearsal
@@ -29,7 +31,7 @@ else if (msg.payload && msg.payload.act) acted(msg.payload.act)
 else if (msg.topic === 'tick') waited()
 else if (kind === 'ack') answered(parse(msg.payload))
 else if (kind === 'state') stated(parse(msg.payload))
-else if (!msg.retain) read(kind === 'status' ? parse(msg.payload) : outside(parse(msg.payload))) // a retained value is of unknown age
+else if (!msg.retain) heard(parse(msg.payload)) // a retained value is of unknown age
 
 const view = show()
 return [
@@ -74,31 +76,37 @@ function settings () {
   return x
 }
 
-// An outside sensor sends {"value":21.3} or a bare number, without a time.
-function outside (data) {
-  const value = data && typeof data === 'object' ? data.value : data
-  return typeof value === 'number' ? { [field]: value } : null
+// A driver sends a status; a sensor outside {"value":21.3} or a bare number, without a time.
+// Once there is a status it counts alone: the same reading may come outside too.
+function heard (data) {
+  const object = data && typeof data === 'object' && !Array.isArray(data)
+  if (kind === 'status') {
+    if (object && !s.ours) Object.assign(s, { ours: true, reading: null })
+    read(object ? data : {})
+  } else if (!s.ours && String(msg.topic).endsWith(`/sensor/${sensor}/${field}`)) read({ [field]: object ? data.value : data })
 }
 
+// Readings are one after the other: what is no value ends the row, and so does a gap.
 function read (data) {
-  if (!data || typeof data !== 'object' || Array.isArray(data)) return
   const old = s.reading
-  const time = Date.parse(data.time)
   if (old && data.boot && data.boot === old.boot && data.seq <= old.seq) return // sent twice
+  if (!(age() <= set.stale)) s.count = 0
+  const time = Date.parse(data.time)
   const value = Number.isFinite(data[field]) ? data[field] : null
-  s.reading = { value, time: Number.isFinite(time) ? time : now, at: now, boot: data.boot, seq: data.seq }
-  if (value === null || age() > set.stale) return // neither hot nor not
-  s.count = value >= set.hot ? s.count + 1 : 0
-  if (now >= s.nextPoint) {
-    s.nextPoint = now + CHART_MS - 100
+  s.reading = { value, time: Number.isFinite(time) ? time : now, up: s.up, boot: data.boot, seq: data.seq }
+  const valid = value !== null && age() <= set.stale
+  s.count = valid && value >= set.hot ? s.count + 1 : 0
+  if (!valid) return // neither hot nor not
+  if (s.up >= s.chartAt) {
+    s.chartAt = s.up + CHART_MS - 100
     points = [[field, value], ['too hot', set.hot], ['cool', set.cool]].map(([series, y]) => ({ series, x: now, y }))
   }
   if (s.count >= set.readings && !kept.trip && !set.wrong.length) trip(value)
 }
 
-// The worse of two ages: since it was read, and since it came. Seconds.
+// Seconds. The worse of two ages: since it was read, and since it came.
 function age () {
-  return s.reading ? Math.max(now - s.reading.at, now - s.reading.time) / 1000 : Infinity
+  return s.reading ? Math.max(s.up - s.reading.up, now - s.reading.time) / 1000 : Infinity
 }
 
 function trip (value) {
@@ -120,10 +128,11 @@ function off (target, dry) {
 }
 
 // What a person does on the page. Both are safe at any time: sending an off once more, and watching again.
+// In dry mode nothing is switched, also when it acted before.
 function acted (act) {
   if (!kept.trip || set.wrong.length) return
   if (act === 'again') {
-    kept.trip.orders = kept.trip.orders.map((o) => (ended(o) ? o : off({ device: o.device, channel: o.channel }, kept.trip.dry)))
+    kept.trip.orders = kept.trip.orders.map((o) => (ended(o) ? o : off({ device: o.device, channel: o.channel }, kept.trip.dry || set.mode !== 'act')))
     keep()
   } else if (act === 'rearm' && !hindrance()) {
     kept.trip = null
@@ -138,23 +147,30 @@ function hindrance () {
   return s.reading.value <= set.cool ? '' : `it is ${degrees(s.reading.value)}: not before ${degrees(set.cool)}`
 }
 
+// A dry command ends when it was checked; where it was in earnest, that does not make an output off.
+function checked (o) {
+  return o.phase === 'accepted' && o.code === 'DRY'
+}
+
 function ended (o) {
-  return o.phase === 'done' || (o.phase === 'accepted' && o.code === 'DRY')
+  return o.phase === 'done' || (checked(o) && kept.trip.dry)
+}
+
+function bad (o) {
+  return !['sent', 'accepted', 'done'].includes(o.phase) || (checked(o) && !ended(o))
 }
 
 function change (o, phase, code, message) {
   Object.assign(o, { phase, code, message })
   keep()
-  if (bad(phase)) news.push(`${name()}: ${where(o)} was NOT seen to switch off: ${[[phase, code].filter(Boolean).join(' '), message].filter(Boolean).join(', ')}`)
+  if (bad(o)) news.push(`${name()}: ${where(o)} was NOT seen to switch off: ${[[phase, code].filter(Boolean).join(' '), message].filter(Boolean).join(', ')}`)
 }
 
-function bad (phase) {
-  return !['sent', 'accepted', 'done'].includes(phase)
-}
-
+// An ack may come twice, and late: none takes back how a command has ended.
 function answered (a) {
   const o = a && kept.trip && kept.trip.orders.find((x) => x.id === a.id && x.device === device)
-  if (!o || !a.phase) return
+  if (!o || !a.phase || ended(o)) return
+  if (a.phase === 'accepted' && !['sent', 'no answer'].includes(o.phase)) return
   o.boot = a.boot
   const code = a.code === 'OK' ? '' : a.code
   if (o.phase !== a.phase || o.code !== code) change(o, a.phase, code, a.message || '')
@@ -165,19 +181,20 @@ function stated (st) {
   if (!st || !st.state) return
   if (device === sensor) s.state = st.state
   for (const o of (kept.trip && kept.trip.orders) || []) {
-    if (o.device === device && st.boot && o.boot && o.boot !== st.boot && o.phase === 'accepted' && !ended(o)) change(o, 'unknown', '', 'the driver restarted')
+    if (o.device === device && st.boot && o.boot && o.boot !== st.boot && o.phase === 'accepted' && !checked(o)) change(o, 'unknown', '', 'the driver restarted')
   }
 }
 
 function waited () {
   for (const o of (kept.trip && kept.trip.orders) || []) {
-    if (o.phase === 'sent' && now - o.at > ANSWER_MS) change(o, 'no answer', '', 'the driver is away, or may not be commanded from here')
-    if (o.phase === 'accepted' && !ended(o) && now - o.at > END_MS) change(o, 'no end', '', 'accepted, and then nothing')
+    const over = (ms) => now - o.at > ms || now < o.at - 1000 // or the clock was set back: nobody can tell any more
+    if (o.phase === 'sent' && over(ANSWER_MS)) change(o, 'no answer', '', 'the driver is away, or may not be commanded from here')
+    if (o.phase === 'accepted' && !checked(o) && over(END_MS)) change(o, 'no end', '', 'accepted, and then nothing')
   }
 }
 
 function current () {
-  return Boolean(s.reading) && s.reading.value !== null && age() <= set.stale && s.bus !== 'lost' && !['lost', 'stopped', 'unreachable'].includes(s.state)
+  return Boolean(s.reading) && s.reading.value !== null && age() <= set.stale && s.bus === 'connected' && !['lost', 'stopped', 'unreachable'].includes(s.state)
 }
 
 // No value is a state of its own: it is not cool, and it switches nothing.
@@ -194,7 +211,7 @@ function show () {
     title: name(), sensor, field, bus: s.bus, now, level: level(), mode: set.mode, wrong: set.wrong,
     value: current() ? r.value : null, age: r ? age() : null, missing: Boolean(r) && r.value === null, sensorState: s.state || 'unknown',
     hot: set.hot, cool: set.cool, stale: set.stale, count: s.count, readings: set.readings, targets: set.targets.map(where),
-    trip: kept.trip && { at: kept.trip.at, value: kept.trip.value, dry: kept.trip.dry, orders: kept.trip.orders.map((o) => ({ ...o, where: where(o), bad: bad(o.phase), ended: ended(o) })) },
+    trip: kept.trip && { at: kept.trip.at, value: kept.trip.value, dry: kept.trip.dry, orders: kept.trip.orders.map((o) => ({ ...o, where: where(o), bad: bad(o), ended: ended(o) })) },
     hindrance: kept.trip ? hindrance() : ''
   }
 }

@@ -5,8 +5,10 @@ const CHART_MS = 2000 // one point in two seconds is enough for the eye
 const REPEAT_MS = 1000 // the page takes a longer silence for a lost Node-RED
 const now = Date.now()
 const device = env.get('DEVICE')
-const s = context.get('s') || { acks: {}, bus: 'connecting', nextPoint: 0, sent: 0 }
+const s = { acks: {}, bus: 'connecting', up: 0, last: now, chartAt: 0, sentAt: 0, ...context.get('s') }
 context.set('s', s)
+s.up += Math.max(0, now - s.last) // ms; goes on when the clock is set back
+s.last = now
 
 let points = null
 const what = msg.status ? 'bus' : String(msg.topic || '').split('/').pop()
@@ -28,9 +30,9 @@ if (view.fresh === 'invalid' && s.live) { // break the curve: no line across a g
   points = Object.keys(s.live).map((series) => ({ series, x: now, y: null }))
   s.live = null
 }
-const due = what !== 'tick' || view.fresh !== s.fresh || now - s.sent >= REPEAT_MS
+const due = what !== 'tick' || view.fresh !== s.fresh || s.up - s.sentAt >= REPEAT_MS
 if (due) {
-  s.sent = now
+  s.sentAt = s.up
   s.fresh = view.fresh
 }
 return [due ? { payload: view } : null, points && points.length ? curve(points) : null]
@@ -64,11 +66,11 @@ function status (data) {
   if (!first) return null
   const time = Date.parse(first.time) || now
   const old = s.reading
-  if (old && first.boot === old.boot && (first.seq <= old.seq || time < old.time)) return null // sent twice
-  s.reading = { time, boot: first.boot, seq: first.seq, at: now, list }
+  if (old && first.boot === old.boot && (Number.isFinite(first.seq) ? first.seq <= old.seq : time < old.time)) return null // sent twice
+  s.reading = { time, boot: first.boot, seq: first.seq, at: now, up: s.up, list }
 
-  if (now < s.nextPoint) return null
-  s.nextPoint = now + CHART_MS - 100
+  if (s.up < s.chartAt) return null
+  s.chartAt = s.up + CHART_MS - 100
   const curves = {}
   if (Array.isArray(data)) {
     for (const c of list) if (Number.isFinite(c.vmon)) curves[`ch ${c.number}`] = c.vmon
@@ -96,7 +98,7 @@ function show () {
   const meta = s.meta || {}
   const period = meta.period > 0 ? meta.period : 1
   const r = s.reading
-  const since = r ? (now - r.at) / 1000 : null
+  const since = r ? (s.up - r.up) / 1000 : null
   const age = r ? Math.max(since, (now - r.time) / 1000) : null
   const state = s.state ? s.state.state : 'unknown'
   let fresh = !r || age > 5 * period ? 'invalid' : age > 1.5 * period ? 'stale' : 'live'

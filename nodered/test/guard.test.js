@@ -210,6 +210,116 @@ test('a person sends once more what has not ended, with a new id', (t) => {
   assert.ok(g.view.trip.orders.every((o) => o.ended))
 })
 
+test('while the broker is gone no value is live, also while it is tried again', (t) => {
+  const g = guard(t)
+  assert.equal(g.reads(22).level, 'ok')
+  for (const fill of ['red', 'yellow', 'red', 'yellow']) {
+    const v = g.say({ status: { fill } })
+    assert.deepEqual([v.level, v.value], ['no value', null], fill)
+  }
+  assert.equal(g.say({ status: { fill: 'green' } }).level, 'ok')
+})
+
+test('in dry mode nothing is switched, also not what an earlier trip left open', (t) => {
+  const g = guard(t)
+  g.reads(...HOT)
+  g.ack(0, 'rejected', 'BUSY')
+  const dry = guard(t, { MODE: 'dry' }, g.disk)
+  dry.press('again')
+  assert.deepEqual(dry.bodies().map((b) => [b.value, b.dry]), [['off', 1], ['off', 1]])
+  dry.ack(0, 'accepted', 'DRY')
+  const [hv] = dry.view.trip.orders
+  assert.deepEqual([hv.bad, hv.ended], [true, false], 'checked is not off')
+  assert.match(dry.news[0], /hv\/all was NOT seen to switch off: accepted DRY/)
+  const acting = guard(t, {}, dry.disk)
+  acting.press('again')
+  assert.deepEqual(acting.bodies().map((b) => b.dry), [undefined, undefined])
+})
+
+test('readings with silence between them are not one after the other', (t) => {
+  const g = guard(t)
+  g.reads(36, 36)
+  g.after(3_600_000)
+  assert.equal(g.reads(36).count, 1)
+  g.after(29_000)
+  assert.equal(g.reads(36).count, 2, 'as long as it is a value still')
+  assert.deepEqual(g.sent, [])
+  assert.equal(g.reads(36).level, 'tripped')
+})
+
+test('what is no value ends the row: a field without a number, nonsense, an old date', (t) => {
+  const old = (g) => g.say(mqtt('/room/status', { temperature: 36, time: new Date(Date.now() - 60_000).toISOString(), seq: ++g.seq, boot: 'a' }))
+  for (const none of [(g) => g.reads(null), (g) => g.reads(undefined), (g) => g.say({ topic: '/room/status', payload: '{' }), old]) {
+    const g = guard(t)
+    for (let i = 0; i < 5; i++) {
+      g.reads(36, 36)
+      assert.deepEqual([none(g).level, g.view.count], ['no value', 0])
+    }
+    assert.deepEqual(g.sent, [])
+  }
+  const g = guard(t)
+  for (const v of [36, 36, null, 36, 36, { value: null }, 36, 36, 'x', 36, 36]) g.say(mqtt('/sensor/room/temperature', v))
+  assert.deepEqual(g.sent, [])
+  assert.equal(g.say(mqtt('/sensor/room/temperature', 36)).level, 'tripped')
+})
+
+test('a sensor on both topics counts once', (t) => {
+  const g = guard(t)
+  const both = () => { g.say(mqtt('/sensor/room/temperature', { value: 36 })); g.reads(36) }
+  both()
+  assert.equal(g.view.count, 1)
+  both()
+  assert.equal(g.view.count, 2)
+  assert.deepEqual(g.sent, [])
+  both()
+  assert.equal(g.view.level, 'tripped')
+})
+
+test('what is not on one of its topics is no reading', (t) => {
+  const g = guard(t)
+  g.reads(22)
+  for (const msg of [{ payload: 'x' }, mqtt('/sensor/room/humidity', 40), mqtt('/sensor/other/temperature', 40), {}]) assert.equal(g.say(msg).value, 22)
+})
+
+test('a clock that is set back makes no dead sensor live', (t) => {
+  const g = guard(t)
+  g.reads(22)
+  g.after(29_000)
+  t.mock.timers.setTime(Date.now() - 300_000)
+  assert.equal(g.say({ topic: 'tick' }).level, 'ok')
+  assert.equal(g.after(2000).level, 'no value')
+  t.mock.timers.setTime(Date.now() - 300_000)
+  assert.equal(g.say({ topic: 'tick' }).level, 'no value', 'nor one that was dead before')
+  assert.equal(g.reads(22).level, 'ok', 'and a live one is live at once')
+  assert.equal(g.points.length, 2, 'on the chart too')
+})
+
+test('a clock that is set back keeps nobody waiting for an answer', (t) => {
+  const g = guard(t)
+  g.reads(...HOT)
+  g.ack(1, 'accepted')
+  t.mock.timers.setTime(Date.now() - 300_000)
+  g.after(1000)
+  assert.deepEqual(g.view.trip.orders.map((o) => o.phase), ['no answer', 'no end'])
+  g.ack(0, 'done')
+  assert.equal(g.view.trip.orders[0].phase, 'done')
+})
+
+test('how a command has ended is not taken back by a late or repeated ack', (t) => {
+  const g = guard(t)
+  g.reads(...HOT)
+  g.ack(0, 'done')
+  for (const [phase, code] of [['accepted', 'OK'], ['rejected', 'DUPLICATE'], ['failed', 'TIMEOUT']]) g.ack(0, phase, code)
+  for (const end of ['failed', 'superseded', 'rejected']) {
+    g.ack(1, end)
+    g.ack(1, 'accepted')
+    assert.equal(g.view.trip.orders[1].phase, end)
+  }
+  assert.deepEqual([g.view.trip.orders[0].phase, g.view.trip.orders[0].ended], ['done', true])
+  g.ack(1, 'done')
+  assert.equal(g.view.trip.orders[1].ended, true, 'that it is off is news')
+})
+
 test('that it has tripped outlives a restart, and nothing is sent again', (t) => {
   const g = guard(t)
   g.reads(...HOT)

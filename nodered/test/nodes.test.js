@@ -59,6 +59,17 @@ test('a reading with an old date is not live, and the clock is blamed', (t) => {
   assert.equal(v.clock, -60)
 })
 
+test('a clock that is set back makes no dead driver live, and no live one dead', (t) => {
+  const r = reader(t)
+  r.say('state', { state: 'ready', boot: 'a' })
+  r.say('status', reading(Date.now(), 1, 50))
+  t.mock.timers.setTime(Date.now() - 300_000)
+  assert.equal(r.say('state', { state: 'ready', boot: 'a' }).fresh, 'live')
+  assert.equal(r.after(2000).fresh, 'stale', 'the page still hears of it')
+  assert.equal(r.after(4000).fresh, 'invalid')
+  assert.equal(r.say('status', reading(Date.now(), 2, 50)).fresh, 'live')
+})
+
 test('the channel has its own limits and its latest answer; padding is left out', (t) => {
   const r = reader(t)
   r.say('meta', META)
@@ -192,6 +203,16 @@ test('a command without an answer says so when it has expired', (t) => {
   assert.equal(list({ topic: 'tick' })[0].phase, 'no answer')
   assert.match(list({ topic: 'tick' })[0].message, /may not be commanded from here/, 'an access list denies in silence')
   assert.equal(list(ack('x', 'accepted'))[0].phase, 'accepted', 'late news is still news')
+})
+
+test('an accepted that comes late takes back no end, and a clock that is set back keeps nobody waiting', (t) => {
+  const list = answers(t)
+  list(ack('one', 'done'))
+  assert.equal(list(ack('one', 'accepted'))[0].phase, 'done')
+  list({ sent: { id: 'x', device: 'hv', op: 'setv', channel: 0, value: 1, user: 'node-red', at: Date.now() } })
+  t.mock.timers.setTime(Date.now() - 300_000)
+  assert.equal(list({ topic: 'tick' })[0].phase, 'no answer')
+  assert.equal(list(ack('x', 'done'))[0].took, null)
 })
 
 test('a duplicate leaves the row of the first', (t) => {
