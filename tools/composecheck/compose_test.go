@@ -172,7 +172,7 @@ func check(s types.ServiceConfig) (problems []string) {
 		if v != nil && strings.Contains(*v, "://") && strings.Contains(*v, "@") {
 			bad("setting " + key + " has a login in the clear: use its _FILE")
 		}
-		if strings.HasSuffix(key, "_FILE") && v != nil {
+		if strings.HasSuffix(key, "_FILE") && v != nil && *v != "" {
 			if !mounted(s, *v) {
 				bad("setting " + key + " names " + *v + ", which is not mounted")
 			}
@@ -193,21 +193,24 @@ func mounted(s types.ServiceConfig, file string) bool {
 // checkBuild compares what is built with what is there.
 func checkBuild(s types.ServiceConfig) (problems []string) {
 	ours := strings.HasPrefix(s.Image, "trackerdcs/")
+	if ours && s.PullPolicy != types.PullPolicyNever {
+		problems = append(problems, "a registry is asked for the image "+s.Image+", where anybody may have the name")
+	}
 	switch {
 	case ours && s.Build == nil:
-		return []string{"image " + s.Image + " is ours and has no build"}
+		return append(problems, "image "+s.Image+" is ours and has no build")
 	case !ours:
 		return nil
 	}
 	bin := s.Build.Args["BIN"]
 	if bin == nil {
 		if s.Build.Dockerfile == "" || s.Build.Dockerfile == "Dockerfile" {
-			return []string{"no BIN says what is built"}
+			return append(problems, "no BIN says what is built")
 		}
 		if !exists(s.Build.Dockerfile) {
-			return []string{"no file " + s.Build.Dockerfile}
+			return append(problems, "no file "+s.Build.Dockerfile)
 		}
-		return nil
+		return problems
 	}
 	for _, name := range append([]string{*bin}, extras(s)...) {
 		if !slices.ContainsFunc(programs, func(dir string) bool { return exists(filepath.Join(dir, name, "main.go")) }) {
@@ -271,7 +274,7 @@ func TestNetworks(t *testing.T) {
 		return false
 	}
 	for _, apart := range [][2]string{
-		{"nodered", "grafana"}, {"nodered", "influxdb"}, {"nodered", "mongo"}, {"hv", "grafana"}, {"hv", "influxdb"}, {"hv", "mongo"},
+		{"nodered", "hv"}, {"nodered", "ph2acf"}, {"nodered", "grafana"}, {"nodered", "influxdb"}, {"nodered", "mongo"}, {"hv", "grafana"}, {"hv", "influxdb"}, {"hv", "mongo"},
 		{"mosquitto", "mongo"}, {"loader", "mongo"}, {"calibration", "influxdb"}, {"grafana", "mosquitto"}, {"backup", "mosquitto"},
 	} {
 		if share(apart[0], apart[1]) {
@@ -355,6 +358,7 @@ func TestCheckFindsWhatIsBad(t *testing.T) {
 		"login in an address": {func(s *types.ServiceConfig) {
 			s.Environment = types.MappingWithEquals{"DCS_MONGO_URI": str("mongodb://dcs:x@mongo:27017")}
 		}, "in the clear"},
+		"pulled":   {func(s *types.ServiceConfig) { s.Image = "trackerdcs/psu:0.1.0" }, "a registry is asked"},
 		"no build": {func(s *types.ServiceConfig) { s.Image = "trackerdcs/psu:0.1.0" }, "no build"},
 	} {
 		t.Run(name, func(t *testing.T) {
