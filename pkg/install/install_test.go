@@ -98,7 +98,7 @@ var allSecrets = []string{
 	"broker_alice", "broker_arduino", "broker_calibration", "broker_dcs", "broker_gateway", "broker_health", "broker_hv", "broker_loader", "broker_nodered",
 	"broker_room", "broker_runcontrol", "ca_crt", "ca_key", "first_login", "first_users", "grafana_password", "influx_password", "influx_token",
 	"mongo_password", "mongo_uri", "mongo_uri_backup", "mongo_uri_calibration", "mongo_uri_gateway", "mongo_uri_runcontrol",
-	"mosquitto_acl", "mosquitto_crt", "mosquitto_key", "mosquitto_passwd", "nodered_secret",
+	"mosquitto_acl", "mosquitto_crt", "mosquitto_key", "mosquitto_passwd", "nodered_gateway", "nodered_secret",
 }
 
 func TestFirstRun(t *testing.T) {

@@ -74,6 +74,7 @@ func (s *session) secrets(context.Context) error {
 		{groupMongo, "mongo_uri", s.rootURI},
 		{groupPages, "grafana_password", password},
 		{groupPages, "nodered_secret", password},
+		{groupPages, "nodered_gateway", password},
 	} {
 		if err := s.once(secret.group, secret.name, forAll, secret.make); err != nil {
 			return err
