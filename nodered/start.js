@@ -21,7 +21,11 @@ function main (env) {
   })
   if (!env.NODERED_FLOW_FILE) {
     console.error(`nodered: ${ship(__dirname, userDir)}`)
-    keepLogin(path.join(userDir, 'flows_cred.json'), env.NODERED_CREDENTIAL_SECRET, env.DCS_MQTT_USER !== '')
+    try {
+      keepLogin(path.join(userDir, 'flows_cred.json'), env.NODERED_CREDENTIAL_SECRET, env.DCS_MQTT_USER !== '')
+    } catch (err) {
+      console.error(`nodered: the broker node's login was left as it is: ${err.message}`)
+    }
   }
 
   // Node-RED ends by itself on these; a browser that holds a connection must not delay it.

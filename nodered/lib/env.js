@@ -3,6 +3,7 @@
 const crypto = require('node:crypto')
 const fs = require('node:fs')
 const path = require('node:path')
+const { read, write } = require('./files.js')
 
 const SCHEMES = { 'tcp:': 'mqtt', 'mqtt:': 'mqtt', 'ssl:': 'mqtts', 'tls:': 'mqtts', 'mqtts:': 'mqtts', 'ws:': 'ws', 'wss:': 'wss' }
 const PORTS = { mqtt: '1883', mqtts: '8883', ws: '80', wss: '443' }
@@ -36,12 +37,11 @@ function brokerEnv (env) {
 function secret (env, userDir) {
   if (env.NODERED_CREDENTIAL_SECRET_FILE) return readSecret(env, 'NODERED_CREDENTIAL_SECRET_FILE')
   const file = path.join(userDir, '.credential-secret')
-  try {
-    fs.writeFileSync(file, crypto.randomBytes(32).toString('hex') + '\n', { mode: 0o600, flag: 'wx' })
-  } catch (err) {
-    if (err.code !== 'EEXIST') throw err
-  }
-  return fs.readFileSync(file, 'utf8').trim()
+  const there = String(read(file) ?? '').trim()
+  if (there) return there
+  const made = crypto.randomBytes(32).toString('hex')
+  write(file, made + '\n', 0o600)
+  return made
 }
 
 function readSecret (env, name) {

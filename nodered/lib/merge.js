@@ -15,22 +15,44 @@ const VERSIONS = 50 // of a unit that are remembered
 //   no longer shipped         goes when it is untouched and nothing needs it
 //   of one's own              kept as it is
 //
+// A node id is in the result once: what would bring one that stands elsewhere in
+// what is kept (a node that was scoped to another tab, or that is shipped on
+// another one now) is held back and offered.
+//
 // It returns the nodes, what is known now, the ids that are offered, and what was
-// done: {updated, added, removed, edited, deleted}, lists of ids.
+// done: {updated, added, removed, edited, deleted, held}, lists of ids.
 function merge (mine, shipped, known) {
-  const have = split(mine)
   const ship = split(shipped)
+  for (const held = new Set(); ;) { // grows: what is kept instead may clash too
+    const { put, marks, did } = choose(mine, ship, known, held)
+    const nodes = written(mine, put)
+    retire(nodes, ship, known, marks, did)
+    const clash = clashes(nodes, put, held)
+    if (!clash.length) return { nodes, marks, did, offered: [...did.edited, ...did.deleted, ...did.held] }
+    for (const id of clash) held.add(id)
+  }
+}
+
+// choose says what is put of the shipped units: id -> nodes.
+function choose (mine, ship, known, held) {
+  const have = split(mine)
+  const ids = new Set(mine.map((n) => n.id))
   const marks = {}
-  const put = new Map() // units that are written from what is shipped
-  const did = { updated: [], added: [], removed: [], edited: [], deleted: [] }
+  const put = new Map()
+  const did = { updated: [], added: [], removed: [], edited: [], deleted: [], held: [] }
 
   for (const [id, nodes] of ship) {
     const print = fingerprint(nodes)
     const came = known[id] ?? []
+    if (held.has(id)) {
+      did.held.push(id)
+      if (known[id]) marks[id] = came
+      continue
+    }
     marks[id] = [...came.filter((p) => p !== print), print].slice(-VERSIONS)
     if (!have.has(id)) {
       if (!known[id]) put.set(id, nodes)
-      did[known[id] ? 'deleted' : 'added'].push(id)
+      did[!known[id] ? 'added' : ids.has(id) ? 'edited' : 'deleted'].push(id) // edited: moved to another tab
       continue
     }
     const now = fingerprint(have.get(id))
@@ -39,10 +61,16 @@ function merge (mine, shipped, known) {
     did[came.includes(now) ? 'updated' : 'edited'].push(id)
   }
   restore(put, ship, did)
+  return { put, marks, did }
+}
 
-  const nodes = written(mine, put)
-  retire(nodes, ship, known, marks, did)
-  return { nodes, marks, did, offered: [...did.edited, ...did.deleted] }
+// clashes are the units that must not be put: one of their nodes is in the file
+// already, or they need one that is held and not there.
+function clashes (nodes, put, held) {
+  const kept = new Set(nodes.filter((n) => !put.has(unitOf(n))).map((n) => n.id))
+  const ids = new Set(nodes.map((n) => n.id))
+  const missing = new Set([...held].filter((id) => !ids.has(id)))
+  return [...put].filter(([, unit]) => unit.some((n) => kept.has(n.id)) || mentions(unit, missing).size).map(([id]) => id)
 }
 
 // restore brings back what was deleted here and a newer shipped unit cannot do without.
@@ -80,7 +108,7 @@ function retire (nodes, ship, known, marks, did) {
     again = false
     for (const id of old.keys()) {
       const others = nodes.filter((n) => unitOf(n) !== id)
-      if (mentions(others, new Set([id])).size) continue
+      if (mentions(others, new Set([id])).size && !others.some((n) => n.id === id)) continue // it may stand on a tab now
       nodes.splice(0, nodes.length, ...others)
       old.delete(id)
       did.removed.push(id)

@@ -56,6 +56,7 @@ function site (t) {
 }
 const edit = (id, name) => (nodes) => nodes.map((n) => (n.id === `${id}-node` ? { ...n, name } : n))
 const drop = (id) => (nodes) => nodes.filter((n) => n.id !== id && n.z !== id)
+const unique = (s) => assert.equal(new Set(s.nodes().map((n) => n.id)).size, s.nodes().length, 'each node id once')
 const add = (more) => (nodes) => [...nodes, ...more]
 
 test('the first start installs the shipped flow as it is', (t) => {
@@ -218,4 +219,129 @@ test('logins in flows_cred.json and what else is in the folder are not touched',
   for (const name of ['flows_cred.json', '.config.runtime.json']) fs.writeFileSync(path.join(s.user, name), 'as it was')
   s.start(tab('a', '2'))
   for (const name of ['flows_cred.json', '.config.runtime.json']) assert.equal(fs.readFileSync(path.join(s.user, name), 'utf8'), 'as it was')
+})
+
+test('a broker node that was scoped to a tab of one\'s own is an edit, and does not come twice', (t) => {
+  const s = site(t)
+  const bus = (address) => ({ id: 'bus', type: 'mqtt-broker', broker: address })
+  const sub = (say) => [{ id: 'sub', type: 'subflow', name: 'Sub' }, { id: 'sub-node', type: 'mqtt out', z: 'sub', name: say, broker: 'bus' }]
+  s.start(sub('1'), bus('shipped'))
+  s.deploy((nodes) => [...nodes.map((n) => (n.id === 'bus' ? { ...n, z: 'own', broker: 'mine' } : n)), ...own])
+  for (const version of ['2', '3']) {
+    assert.match(s.start(sub(version), bus('shipped')), /edited here and kept: bus \(mqtt-broker\)/)
+    assert.equal(s.name('sub'), version)
+    assert.deepEqual(s.nodes().filter((n) => n.id === 'bus').map((n) => n.broker), ['mine'])
+    unique(s)
+    assert.deepEqual(s.offered(), ['bus (mqtt-broker).json'])
+  }
+  s.deploy(drop('bus'))
+  s.start(sub('4'), bus('shipped'))
+  assert.deepEqual(s.nodes().filter((n) => n.id === 'bus').map((n) => n.broker), ['shipped'], 'deleted and needed: restored')
+})
+
+test('a node that is shipped on another tab is not put while an edited one holds it', (t) => {
+  const s = site(t)
+  const moved = (z) => [{ id: 'moved', type: 'function', z }]
+  s.start(tab('a', '1', moved('a')), tab('b', '1'))
+  s.deploy(edit('a', 'mine'))
+  const later = [tab('a', '2'), tab('b', '2', moved('b')), tab('c', '2', [{ id: 'c-moved', type: 'function', z: 'c' }])]
+  for (const times of ['once', 'and again']) {
+    assert.match(s.start(...later), /not taken over, since nodes of it stand elsewhere here: B \(tab\)/)
+    assert.deepEqual([s.name('a'), s.name('b'), s.name('c')], ['mine', '1', '2'], times)
+    assert.deepEqual(s.offered(), ['A (tab).json', 'B (tab).json'])
+    unique(s)
+  }
+  s.deploy((nodes) => [...drop('a')(nodes), ...later[0]]) // imported from the library
+  s.start(...later)
+  assert.deepEqual([s.name('a'), s.name('b')], ['2', '2'], 'free again: updated')
+  assert.equal(s.nodes().find((n) => n.id === 'moved').z, 'b')
+  assert.deepEqual(s.offered(), [])
+  unique(s)
+})
+
+test('a new unit that would bring a node twice is held back with all that needs it, and comes once it can', (t) => {
+  const s = site(t)
+  s.start(tab('a', '1'))
+  s.deploy(add([...own, { id: 'sub-node', type: 'function', z: 'own' }]))
+  const sub = [{ id: 'sub', type: 'subflow', name: 'Sub' }, { id: 'sub-node', type: 'function', z: 'sub', name: '2' }]
+  const later = [tab('a', '2', [{ id: 'a-sub', type: 'subflow:sub', z: 'a' }]), sub]
+  s.start(...later)
+  assert.deepEqual([s.name('a'), s.nodes().some((n) => n.id === 'sub')], ['1', false])
+  assert.deepEqual(s.offered(), ['A (tab).json', 'Sub (subflow).json'])
+  unique(s)
+  s.deploy((nodes) => nodes.filter((n) => n.id !== 'sub-node'))
+  s.start(...later)
+  assert.deepEqual([s.name('a'), s.name('sub')], ['2', '2'])
+})
+
+test('a node may move between a tab and the configuration nodes, as long as nobody has edited them', (t) => {
+  const s = site(t)
+  const user = tab('a', '1', [{ id: 'a-out', type: 'mqtt out', z: 'a', broker: 'g' }])
+  s.start(user, config('g', '1'))
+  s.start(user.concat({ ...config('g', '2'), z: 'a' }))
+  assert.deepEqual(s.nodes().filter((n) => n.id === 'g').map((n) => [n.name, n.z]), [['2', 'a']])
+  s.start(user, config('g', '3'))
+  assert.deepEqual(s.nodes().filter((n) => n.id === 'g').map((n) => [n.name, n.z]), [['3', undefined]])
+})
+
+test('what people keep in the library stays, whatever its name', (t) => {
+  const s = site(t)
+  s.start(tab('a', '1'), tab('b', '1'))
+  const library = path.join(s.user, 'lib', 'flows', 'shipped')
+  const put = (name, text) => { fs.mkdirSync(path.dirname(path.join(library, name)), { recursive: true }); fs.writeFileSync(path.join(library, name), text) }
+  put('my own.json', 'mine')
+  put('folder/deep.json', 'mine')
+  put('A (tab).json', 'mine')
+  s.deploy((nodes) => edit('a', 'mine')(edit('b', 'mine')(nodes)))
+  s.start(tab('a', '2'), tab('b', '2'))
+  s.start(tab('a', '3'), tab('b', '3'))
+  assert.deepEqual(s.offered(), ['A (tab) 2.json', 'A (tab).json', 'B (tab).json', 'folder', 'my own.json'])
+  assert.deepEqual(s.inLibrary('A (tab) 2.json'), tab('a', '3'))
+
+  put('B (tab).json', 'saved under the name of ours')
+  s.deploy((nodes) => edit('a', '3')(edit('b', '3')(nodes)))
+  s.start(tab('a', '3'), tab('b', '3'))
+  assert.deepEqual(s.offered(), ['A (tab).json', 'B (tab).json', 'folder', 'my own.json'])
+  for (const name of ['A (tab).json', 'my own.json', 'folder/deep.json']) assert.equal(fs.readFileSync(path.join(library, name), 'utf8'), 'mine')
+})
+
+test('a mark that is odd is none: nothing is put over what is there', (t) => {
+  const s = site(t)
+  const odd = ['', '{', 'null', '7', '{"version":1}', '{"version":1,"units":null}', '{"version":1,"units":[]}', '{"version":1,"units":{"a":"x"}}', '{"version":2,"units":{"a":[]}}']
+  for (const text of odd) {
+    s.start(tab('a', '1'))
+    fs.writeFileSync(s.mark, text)
+    assert.match(s.start(tab('a', '2')), /edited here and kept: A/, text)
+    assert.equal(s.name('a'), '1')
+    fs.rmSync(s.user, { recursive: true })
+    fs.mkdirSync(s.user)
+  }
+  s.start(tab('a', '1'))
+  fs.rmSync(s.mark)
+  fs.mkdirSync(s.mark)
+  assert.match(s.start(tab('a', '1')), /the mark .shipped-flows could not be written/)
+})
+
+test('nothing is written when nothing is new', (t) => {
+  const s = site(t)
+  s.start(tab('a', '1'), tab('b', '1'))
+  s.deploy(edit('a', 'mine'))
+  s.start(tab('a', '2'), tab('b', '2'))
+  const synced = t.mock.method(fs, 'fsyncSync')
+  s.start(tab('a', '2'), tab('b', '2'))
+  assert.equal(synced.mock.callCount(), 0)
+})
+
+test('on a full disk the flows stay as they are, and it is said', (t) => {
+  const s = site(t)
+  s.start(tab('a', '1'), tab('b', '1'))
+  s.deploy(edit('a', 'mine'))
+  const before = [s.text(), fs.readFileSync(s.mark, 'utf8')]
+  const full = t.mock.method(fs, 'fsyncSync', () => { throw new Error('ENOSPC: no space left') })
+  assert.match(s.start(tab('a', '2'), tab('b', '2')), /flows.json was left alone: ENOSPC/)
+  assert.match(s.start(tab('a', '2'), tab('b', '1')), /edited here and kept: A.*; the library could not be written: ENOSPC.*; the mark .shipped-flows could not be written: ENOSPC/)
+  assert.deepEqual([s.text(), fs.readFileSync(s.mark, 'utf8')], before)
+  full.mock.restore()
+  s.start(tab('a', '2'), tab('b', '2'))
+  assert.deepEqual([s.name('a'), s.name('b'), s.offered().length], ['mine', '2', 1], 'made up for later')
 })

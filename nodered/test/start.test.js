@@ -8,6 +8,7 @@ const path = require('node:path')
 const { test } = require('node:test')
 const { oldAddresses } = require('../lib/addresses.js')
 const { brokerEnv, secret } = require('../lib/env.js')
+const { write } = require('../lib/files.js')
 const { keepLogin, open, seal } = require('../lib/login.js')
 
 const root = path.join(__dirname, '..')
@@ -59,7 +60,36 @@ test('secrets come from files', (t) => {
   const made = secret({}, dir)
   assert.match(made, /^[0-9a-f]{64}$/)
   assert.equal(secret({}, dir), made)
-  assert.equal(fs.statSync(path.join(dir, '.credential-secret')).mode & 0o777, 0o600)
+  const kept = path.join(dir, '.credential-secret')
+  assert.equal(fs.statSync(kept).mode & 0o777, 0o600)
+  fs.writeFileSync(kept, '')
+  assert.match(secret({}, dir), /^[0-9a-f]{64}$/, 'an empty one is none')
+})
+
+test('a file is on the disk before it takes the place of the old one', (t) => {
+  const dir = folder(t)
+  const file = path.join(dir, 'flows.json')
+  const done = []
+  const open = new Map()
+  const spy = (name, note) => {
+    const real = fs[name]
+    t.mock.method(fs, name, (...args) => {
+      const got = real(...args)
+      note(got, ...args)
+      return got
+    })
+  }
+  spy('openSync', (fd, name) => open.set(fd, path.basename(name)))
+  spy('fsyncSync', (_, fd) => done.push(`sync ${open.get(fd)}`))
+  spy('renameSync', () => done.push('rename'))
+  write(file, 'one')
+  assert.deepEqual(done, ['sync flows.json.new', 'rename', `sync ${path.basename(dir)}`])
+  write(file, 'one')
+  assert.equal(done.length, 3, 'the same is not written again')
+
+  t.mock.method(fs, 'fsyncSync', () => { throw new Error('ENOSPC') })
+  assert.throws(() => write(file, 'two'), /ENOSPC/)
+  assert.deepEqual([fs.readFileSync(file, 'utf8'), fs.readdirSync(dir)], ['one', ['flows.json']])
 })
 
 test('everything is below the prefix, and old addresses lead there', () => {
