@@ -64,6 +64,8 @@ func (s *session) restarts(say func(string)) (services []string) {
 			} else if account != "health" && account != "dcs" { // these read it each time
 				services = append(services, account)
 			}
+		case name == noderedGateway:
+			services = append(services, "gateway", "nodered")
 		case name == caCert:
 			s.notef("every device outside has to be given the new secrets/%s: it trusts the old one", caCert)
 		case name == firstLoginName:

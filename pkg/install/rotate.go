@@ -39,7 +39,7 @@ var refused = map[string]string{
 
 // rotatable are the names that --rotate takes.
 func (s *session) rotatable() []string {
-	names := []string{serverCert, caCert, firstLoginName}
+	names := []string{serverCert, caCert, firstLoginName, noderedGateway}
 	for _, user := range mongoUsers {
 		names = append(names, mongoPrefix+user)
 	}

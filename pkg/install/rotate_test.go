@@ -26,6 +26,7 @@ func TestRotate(t *testing.T) {
 		"broker_alice":        {[]string{"broker_alice"}, []string{"docker compose exec mosquitto sh -c 'kill -HUP 1'"}, "secrets/broker_alice is the new password of alice: take it there"},
 		"broker_health":       {[]string{"broker_health"}, []string{"docker compose exec mosquitto sh -c 'kill -HUP 1'"}, ""},
 		"mongo_uri_gateway":   {[]string{"mongo_uri_gateway"}, []string{"docker compose run --rm runs_accounts", "docker compose restart gateway"}, ""},
+		"nodered_gateway":     {[]string{"nodered_gateway"}, []string{"docker compose restart gateway nodered"}, ""},
 		"mosquitto_crt":       {[]string{"mosquitto_crt", "mosquitto_key"}, []string{"docker compose exec mosquitto sh -c 'kill -HUP 1'"}, ""},
 		"ca_crt":              {[]string{"ca_crt", "ca_key", "mosquitto_crt", "mosquitto_key"}, []string{"docker compose exec mosquitto sh -c 'kill -HUP 1'"}, "every device outside has to be given the new secrets/ca_crt"},
 		"first_login":         {[]string{"first_login", "first_users"}, nil, "the new first login counts where the gateway has no users yet; else docker compose run --rm dcs user passwd admin"},

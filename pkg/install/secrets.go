@@ -33,6 +33,9 @@ const (
 	mongoPrefix  = "mongo_uri_"
 	mongoRoot    = "dcs"
 	mongoAddress = "mongo:27017"
+
+	// What the gateway shows Node-RED: nobody else is let in there.
+	noderedGateway = "nodered_gateway"
 )
 
 // mongoUsers are the programs with a login of their own at MongoDB.
@@ -74,7 +77,7 @@ func (s *session) secrets(context.Context) error {
 		{groupMongo, "mongo_uri", s.rootURI},
 		{groupPages, "grafana_password", password},
 		{groupPages, "nodered_secret", password},
-		{groupPages, "nodered_gateway", password},
+		{groupPages, noderedGateway, password},
 	} {
 		if err := s.once(secret.group, secret.name, forAll, secret.make); err != nil {
 			return err
