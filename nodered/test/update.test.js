@@ -103,3 +103,19 @@ test('an update of a running installation brings what is new and leaves what is 
   assert.equal(power.find((n) => n.id === 'dcs-tab').info, 'newer', 'the newer one can be imported')
   await red.stop()
 })
+
+test('it starts with what is there when nothing can be written and the mark is odd', { timeout: 2 * PATIENCE }, async (t) => {
+  const inst = installation(t)
+  inst.ship([{ id: 'dcs-new', type: 'tab', label: 'Newer tab', disabled: false, info: '' }])
+  const mine = [{ id: 'mine', type: 'tab', label: 'My tab', disabled: false, info: '' }]
+  fs.mkdirSync(inst.user)
+  fs.writeFileSync(path.join(inst.user, 'flows.json'), JSON.stringify(mine))
+  fs.writeFileSync(path.join(inst.user, '.shipped-flows'), '{"version":1,"units":null}')
+  for (const name of ['.shipped-flows', 'flows_cred.json']) fs.mkdirSync(path.join(inst.user, `${name}.new`)) // in the way, as a full disk is
+  fs.mkdirSync(path.join(inst.user, 'lib', 'flows'), { recursive: true })
+  fs.writeFileSync(path.join(inst.user, 'lib', 'flows', 'shipped'), '')
+  const red = await inst.start()
+  assert.deepEqual((await red.ask('flows')).flows, mine)
+  for (const what of [/deleted here: Newer tab/, /the library could not be written/, /the mark .shipped-flows could not be written/, /login was left as it is/]) assert.match(red.log(), what)
+  await red.stop()
+})
