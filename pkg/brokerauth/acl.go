@@ -19,7 +19,7 @@ type Account struct {
 	// Topics are filters that it may read and write besides: those below /sensor/,
 	// as a driver with DCS_LEGACY_SENSOR needs them, and foreign ones
 	// (shellies/pump/#), which do not begin with a slash. For Driver, Outside and
-	// NodeRED alone.
+	// NodeRED alone. None can match what another account may write as its own.
 	Topics []string
 }
 
@@ -92,6 +92,7 @@ func check(root string, accounts []Account) error {
 		}
 		seen[a.Name] = a.Role
 	}
+	errs = append(errs, apart(accounts))
 	// Where a login is the client id, dcs-hv would throw the driver of hv out.
 	for _, a := range accounts {
 		for other := range seen {
@@ -147,6 +148,63 @@ func checkTopic(root, filter string) error {
 		return fmt.Errorf("it is below %s, where the stack's own topics are", root)
 	}
 	return nil
+}
+
+// apart refuses further topics that would let one account speak as another: what
+// is another's by its name, and what another was given too.
+func apart(accounts []Account) error {
+	var errs []error
+	for i, a := range accounts {
+		for _, t := range a.Topics {
+			for j, other := range accounts {
+				if i == j || a.Name == other.Name {
+					continue
+				}
+				for _, theirs := range other.sensors() {
+					if meet(t, theirs) {
+						errs = append(errs, fmt.Errorf("broker account %q: topic %q: %s is for %q alone: leave it out, or rename one of the two", a.Name, t, theirs, other.Name))
+					}
+				}
+				for _, theirs := range other.Topics {
+					if j > i && meet(t, theirs) {
+						errs = append(errs, fmt.Errorf("broker account %q: topic %q: %q has %q: give it to one of the two", a.Name, t, other.Name, theirs))
+					}
+				}
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// sensors are the topics below /sensor/ that an account has by its name.
+func (a Account) sensors() []string {
+	r, err := find(a.Role)
+	if err != nil {
+		return nil // complained of
+	}
+	var filters []string
+	for _, g := range r.grants {
+		if g.access != read && strings.HasPrefix(g.filter, "/sensor/"+name) {
+			filters = append(filters, strings.ReplaceAll(g.filter, name, a.Name))
+		}
+	}
+	return filters
+}
+
+// meet reports whether there are topics that both filters match.
+func meet(a, b string) bool {
+	x, y := strings.Split(a, "/"), strings.Split(b, "/")
+	for i := range max(len(x), len(y)) {
+		switch {
+		case i < len(x) && x[i] == "#", i < len(y) && y[i] == "#":
+			return true // also where the other one has ended: a/# matches a
+		case i == len(x), i == len(y):
+			return false
+		case x[i] != y[i] && x[i] != "+" && y[i] != "+":
+			return false
+		}
+	}
+	return true
 }
 
 // overlaps reports whether a filter can match topics below root.

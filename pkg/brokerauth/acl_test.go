@@ -112,6 +112,51 @@ func TestACLRefuses(t *testing.T) {
 	assert.NoError(t, err)
 }
 
+// What is another's by its name, or was given to another, cannot be given away.
+func TestACLKeepsTopicsApart(t *testing.T) {
+	given := func(names ...string) []Account { // name, topic, name, topic, …
+		var accounts []Account
+		for i := 0; i < len(names); i += 2 {
+			a := Account{Name: names[i], Role: Outside}
+			if names[i+1] != "" {
+				a.Topics = []string{names[i+1]}
+			}
+			accounts = append(accounts, a)
+		}
+		return accounts
+	}
+	flows := Account{Name: "nodered", Role: NodeRED}
+	for _, tt := range []struct {
+		accounts []Account
+		says     string // nothing: it is right
+	}{
+		{given("a", "/sensor/b/#", "b", ""), `broker account "a": topic "/sensor/b/#": /sensor/b/# is for "b" alone`},
+		{given("b", "", "a", "/sensor/b/temperature"), `is for "b" alone`},
+		{given("a", "/sensor/b/+", "b", ""), `is for "b" alone`},
+		{append(given("a", "/sensor/nodered/#"), flows), `is for "nodered" alone`},
+		{[]Account{{Name: "dht", Role: Driver, Topics: []string{"/sensor/b/#"}}, {Name: "b", Role: Outside}}, `broker account "dht": topic "/sensor/b/#": /sensor/b/# is for "b" alone`},
+		{given("a", "/sensor/old/#", "b", "/sensor/old/#"), `broker account "a": topic "/sensor/old/#": "b" has "/sensor/old/#": give it to one of the two`},
+		{given("a", "pumps/1", "b", "pumps/1"), `"b" has "pumps/1"`},
+		{given("a", "pumps/#", "b", "pumps/1/on"), `"b" has "pumps/1/on"`},
+		{given("a", "pumps", "b", "pumps/#"), `"b" has "pumps/#"`},
+		{given("a", "pumps/+/on", "b", "pumps/1/+"), `"b" has "pumps/1/+"`},
+		{given("a", "/sensor/a/#", "b", ""), ""},
+		{given("a", "pumps/1/#", "b", "pumps/2/#"), ""},
+		{given("a", "pumps/1", "b", "pumps/1/on"), ""},
+		{given("a", "/sensor/bb/#", "b", ""), ""},
+		{[]Account{{Name: "dht", Role: Driver, Topics: []string{"/sensor/hv/#"}}, {Name: "hv", Role: Driver}}, ""},
+		{[]Account{{Name: "a", Role: Outside, Topics: []string{"x/#", "x/1"}}}, ""},
+	} {
+		_, err := ACL("lab1", tt.accounts)
+		if tt.says == "" {
+			assert.NoError(t, err, "%+v", tt.accounts)
+			continue
+		}
+		assert.ErrorContains(t, err, tt.says, "%+v", tt.accounts)
+		assert.Equal(t, 1, strings.Count(err.Error(), "broker account"), "said once: %v", err)
+	}
+}
+
 func outside(topic string) []Account {
 	return []Account{{Name: "pump", Role: Outside, Topics: []string{topic}}}
 }
