@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -84,7 +85,7 @@ type backupCmd struct {
 	logFlags
 	Dir         string        `arg:"" optional:"" help:"Folder in which the backup is made, by a name of its time. It holds the secrets: only its owner may read it."`
 	Every       time.Duration `help:"Go on, and make one whenever the last is this old." placeholder:"DURATION"`
-	Keep        int           `help:"Complete backups that --every keeps." default:"7"`
+	Keep        int           `help:"Whole backups that --every keeps, of those that it made." default:"7"`
 	HTTP        string        `name:"http" help:"host:port where --every serves health and metrics." env:"DCS_HTTP" placeholder:"ADDRESS"`
 	Verify      string        `help:"Make none: check all sums of this one." placeholder:"BACKUP"`
 	KeepPartial bool          `help:"Leave one that failed for looking at."`
@@ -113,6 +114,8 @@ func (c *backupCmd) run(ctx context.Context, con console) error {
 		return errors.New("name the folder in which the backup is made: dcs backup DIR")
 	case c.Every < 0 || c.Every > 0 && c.Every < time.Minute:
 		return fmt.Errorf("--every %v: at least one minute", c.Every)
+	case c.Every > 0 && len(c.Only) > 0:
+		return errors.New("--every makes whole backups: leave --only out")
 	case c.Keep < 1:
 		return fmt.Errorf("--keep %d: at least 1", c.Keep)
 	}
@@ -183,6 +186,9 @@ func (c *backupCmd) verify(ctx context.Context, con console) error {
 	return nil
 }
 
+// maxSkipped is how many of the things that were left out are printed.
+const maxSkipped = 10
+
 func indent(text string) string { return "  " + strings.ReplaceAll(text, "\n", "\n  ") }
 
 // summary says what is in a backup.
@@ -213,8 +219,20 @@ func summary(m *backup.Manifest) string {
 	if m.Influx != nil {
 		lines = append(lines, fmt.Sprintf("InfluxDB %s: %d points in %d measurements", m.Influx.Version, m.Influx.Points(), len(m.Influx.Measurements)))
 	}
-	for name, doubt := range m.Torn {
-		lines = append(lines, fmt.Sprintf("%s: %s", name, doubt))
+	for _, name := range slices.Sorted(maps.Keys(m.Torn)) {
+		lines = append(lines, fmt.Sprintf("%s: %s", name, m.Torn[name]))
+	}
+	if n := len(m.Skipped); n > 0 {
+		lines = append(lines, fmt.Sprintf("WARNING: not in it, or not as it is (%d): %s", n, strings.Join(m.Skipped[:min(n, maxSkipped)], "; ")))
+		if n > maxSkipped {
+			lines[len(lines)-1] += "; … (all in manifest.json)"
+		}
+	}
+	for _, doubt := range m.Doubts {
+		lines = append(lines, "LOOK AT THIS: "+doubt)
+	}
+	if missing := (backup.Head{Parts: m.Parts}).Missing(); len(missing) > 0 {
+		lines = append(lines, "not a whole backup, it lacks "+strings.Join(missing, ", "))
 	}
 	return strings.Join(lines, "\n")
 }

@@ -14,6 +14,7 @@ import (
 
 // schedule makes one backup after another until a signal ends it.
 func (c *backupCmd) schedule(ctx context.Context, log *slog.Logger, source backup.Source, o backup.Options) error {
+	o.Scheduled = true
 	s := &backup.Schedule{
 		Dir: c.Dir, Every: c.Every, Keep: c.Keep, Log: log, Health: new(health.Health), Metrics: new(health.Figures),
 		Make: func(ctx context.Context) (string, *backup.Manifest, error) { return backup.Make(ctx, source, o) },
@@ -22,7 +23,7 @@ func (c *backupCmd) schedule(ctx context.Context, log *slog.Logger, source backu
 	log.Info("backups are made", "folder", c.Dir, "every", c.Every, "keep", c.Keep)
 	g, ctx := errgroup.WithContext(ctx)
 	if c.HTTP != "" {
-		g.Go(func() error { return health.Serve(ctx, c.HTTP, health.Handler(s.Health, s.Metrics), log) })
+		g.Go(func() error { return health.Serve(ctx, c.HTTP, s.Handler(), log) })
 	}
 	g.Go(func() error { return s.Run(ctx) })
 	return g.Wait()

@@ -51,11 +51,14 @@ func TestBackupCommand(t *testing.T) {
 
 	to := saved(t)
 	r := &restoreCmd{savedFlags: to, logFlags: unlogged(), Backup: filepath.Base(name), Backups: dir, Broker: "tcp://127.0.0.1:1"}
+	require.ErrorContains(t, r.run(t.Context(), con), "the backup has no mongo, influx: it has volumes; take another, or name what is to be restored: --only volumes")
+	r.Only = []string{backup.PartVolumes}
 	require.ErrorContains(t, r.run(t.Context(), con), "not empty: hv")
 	r.Force = true
 	con, out, _ = printed()
 	require.NoError(t, r.run(t.Context(), con))
 	assert.Contains(t, out.String(), "restored in")
+	assert.Contains(t, out.String(), "not a whole backup, it lacks configuration, mongo, influx")
 	require.NoError(t, os.WriteFile(filepath.Join(name, "volumes", "hv.tar.gz"), nil, 0o600))
 	require.ErrorContains(t, (&backupCmd{Verify: name}).run(t.Context(), con), "is damaged")
 }
@@ -65,6 +68,7 @@ func TestBackupArguments(t *testing.T) {
 	for want, c := range map[string]*backupCmd{
 		"name the folder":       {Keep: 1},
 		"at least one minute":   {Dir: "x", Every: time.Second, Keep: 1},
+		"whole backups":         {Dir: "x", Every: time.Hour, Keep: 1, savedFlags: savedFlags{Only: []string{"influx"}}},
 		"--keep 0: at least 1":  {Dir: "x"},
 		"--only everything":     {Dir: "x", Keep: 1, savedFlags: savedFlags{Only: []string{"everything"}}},
 		"needs DCS_HTTP":        {Healthcheck: true},
@@ -105,4 +109,14 @@ func TestBackupThenInit(t *testing.T) {
 	_, err = backup.Restore(t.Context(), to, backup.RestoreOptions{Backup: from})
 	require.NoError(t, err)
 	assert.FileExists(t, filepath.Join(to.Volumes, "nodered", "flows_cred.json"))
+}
+
+// What is not in a backup is said where one looks.
+func TestBackupSummary(t *testing.T) {
+	m := &backup.Manifest{Skipped: make([]string, maxSkipped+1), Doubts: []string{"MongoDB's collection runs is gone"}}
+	m.Skipped[0] = "hv/pipe"
+	said := summary(m)
+	assert.Contains(t, said, "WARNING: not in it, or not as it is (11): hv/pipe; ")
+	assert.Contains(t, said, "all in manifest.json")
+	assert.Contains(t, said, "LOOK AT THIS: MongoDB's collection runs is gone")
 }

@@ -33,8 +33,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -43,20 +41,6 @@ import (
 	"trackerdcs/pkg/runs"
 	"trackerdcs/pkg/version"
 )
-
-// nameLayout is how a backup is named.
-const nameLayout = "20060102T150405Z"
-
-// Prefixes of folders that are no backups: begun, or being removed.
-const (
-	partial  = ".partial-"
-	removing = ".removing-"
-)
-
-var namePattern = regexp.MustCompile(`^\d{8}T\d{6}Z$`)
-
-// ErrBusy is that another backup is being made in the same folder.
-var ErrBusy = errors.New("another backup is being made")
 
 // Source says what is saved.
 type Source struct {
@@ -69,6 +53,7 @@ type Source struct {
 // Options say how.
 type Options struct {
 	Dir         string        // backups are made in it
+	Scheduled   bool          // made by itself: Prune counts these
 	KeepPartial bool          // one that failed is left for looking at
 	Settle      time.Duration // how long what is on its way to InfluxDB may take; 5 s if zero
 	Now         func() time.Time
@@ -94,7 +79,7 @@ type maker struct {
 	settle   time.Duration
 	dir      string    // being written
 	manifest *Manifest // being written
-	before   *previous // nil if there is none
+	before   *previous // with the archive in it, for links; nil if there is none
 	linked   int       // files of it that are in this one too
 }
 
@@ -124,8 +109,17 @@ func Make(ctx context.Context, src Source, o Options) (name string, m *Manifest,
 	}
 	b := &maker{src: src, log: o.Log, settle: o.Settle, dir: filepath.Join(o.Dir, partial+name)}
 	host, _ := os.Hostname()
-	b.manifest = &Manifest{Format: Format, Version: version.Version(), Host: host, Start: start, Files: map[string]File{}}
-	if b.before, err = last(o.Dir); err != nil {
+	heads, err := Heads(o.Dir)
+	if err != nil {
+		return "", nil, err
+	}
+	b.manifest = &Manifest{Format: Format, Version: version.Version(), Host: host, Start: start, Scheduled: o.Scheduled, Files: map[string]File{}}
+	if len(heads) > 0 { // in their order the last has the highest
+		b.manifest.Sequence = heads[len(heads)-1].Sequence + 1
+	} else {
+		b.manifest.Sequence = 1
+	}
+	if b.before, err = lastWith(o.Dir, heads, PartInflux); err != nil {
 		o.Log.Warn("the last backup is of no help for this one", "error", err)
 	}
 	if err := os.Mkdir(b.dir, 0o700); err != nil {
@@ -133,6 +127,7 @@ func Make(ctx context.Context, src Source, o Options) (name string, m *Manifest,
 	}
 	err = b.parts(ctx)
 	if err == nil {
+		b.compare(heads, o.Dir)
 		b.manifest.End = o.Now().UTC()
 		err = b.finish(filepath.Join(o.Dir, name))
 	}
@@ -148,14 +143,14 @@ func Make(ctx context.Context, src Source, o Options) (name string, m *Manifest,
 // parts writes all parts, in the order that the package's comment explains.
 func (b *maker) parts(ctx context.Context) error {
 	for _, part := range []struct {
-		name string
-		on   bool
-		make func(context.Context) error
+		part, name string
+		on         bool
+		make       func(context.Context) error
 	}{
-		{"volumes", b.src.Volumes != "", b.volumes},
-		{"configuration", b.src.Install != "", b.config},
-		{"MongoDB", b.src.Mongo != nil, b.mongo},
-		{"InfluxDB", b.src.Influx != nil, b.influx},
+		{PartVolumes, "volumes", b.src.Volumes != "", b.volumes},
+		{PartConfig, "configuration", b.src.Install != "", b.config},
+		{PartMongo, "MongoDB", b.src.Mongo != nil, b.mongo},
+		{PartInflux, "InfluxDB", b.src.Influx != nil, b.influx},
 	} {
 		if !part.on {
 			continue
@@ -163,8 +158,23 @@ func (b *maker) parts(ctx context.Context) error {
 		if err := part.make(ctx); err != nil {
 			return fmt.Errorf("%s: %w", part.name, err)
 		}
+		b.manifest.Parts = append(b.manifest.Parts, part.part)
 	}
 	return nil
+}
+
+// skip enters what is not in the backup, or not as it was.
+func (b *maker) skip(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	b.manifest.Skipped = append(b.manifest.Skipped, text)
+	b.log.Warn("this is not in the backup, or not as it is", "what", text)
+}
+
+// doubt enters why the backup may be less than it should be.
+func (b *maker) doubt(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	b.manifest.Doubts = append(b.manifest.Doubts, text)
+	b.log.Error("LOOK AT THIS BACKUP", "what", text)
 }
 
 // finish gives the backup its name, once all of it is on the disk.
@@ -192,44 +202,43 @@ func checkPlace(src Source, dir string) error {
 	if src.Volumes == "" {
 		return nil
 	}
-	dir, err := filepath.Abs(dir)
+	return outside(src.Volumes, dir)
+}
+
+// outside refuses a folder of backups that is in one that is saved, through
+// links too.
+func outside(saved, dir string) error {
+	in, err := realPath(saved)
 	if err != nil {
 		return err
 	}
-	volumes, err := filepath.Abs(src.Volumes)
+	to, err := realPath(dir)
 	if err != nil {
 		return err
 	}
-	if rel, err := filepath.Rel(volumes, dir); err == nil && filepath.IsLocal(rel) {
-		return fmt.Errorf("%s is in %s, which is saved: choose another folder for backups", dir, volumes)
+	if rel, err := filepath.Rel(in, to); err == nil && filepath.IsLocal(rel) {
+		return fmt.Errorf("%s is in %s, which is saved: choose another folder for backups", dir, saved)
 	}
 	return nil
 }
 
-// List returns the names of the complete backups in dir, the oldest first.
-func List(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+// realPath follows links as far as there is something.
+func realPath(name string) (string, error) {
+	name, err := filepath.Abs(name)
 	if err != nil {
-		return nil, fmt.Errorf("listing backups: %w", err)
+		return "", err
 	}
-	var names []string
-	for _, e := range entries {
-		if !e.IsDir() || !namePattern.MatchString(e.Name()) {
-			continue
+	for rest := ""; ; {
+		if real, err := filepath.EvalSymlinks(name); err == nil {
+			return filepath.Join(real, rest), nil
 		}
-		if _, err := os.Stat(filepath.Join(dir, e.Name(), manifestName)); err == nil {
-			names = append(names, e.Name())
+		up := filepath.Dir(name)
+		if up == name {
+			return filepath.Join(name, rest), nil
 		}
+		name, rest = up, filepath.Join(filepath.Base(name), rest)
 	}
-	slices.Sort(names)
-	return names, nil
 }
-
-// Time is when a backup was begun, as its name says.
-func Time(name string) (time.Time, error) { return time.Parse(nameLayout, name) }
 
 // clean removes what a crash has left.
 func clean(dir string) error {
@@ -247,29 +256,4 @@ func clean(dir string) error {
 		}
 	}
 	return nil
-}
-
-// Prune removes the oldest complete backups until keep are left, and returns
-// their names.
-func Prune(dir string, keep int) (removed []string, err error) {
-	release, err := hold(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	names, err := List(dir)
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range names[:max(0, len(names)-keep)] {
-		gone := filepath.Join(dir, removing+name) // half removed it must not look like one
-		if err := os.Rename(filepath.Join(dir, name), gone); err != nil {
-			return removed, fmt.Errorf("removing backup %s: %w", name, err)
-		}
-		if err := os.RemoveAll(gone); err != nil {
-			return removed, fmt.Errorf("removing backup %s: %w", name, err)
-		}
-		removed = append(removed, name)
-	}
-	return removed, nil
 }

@@ -181,25 +181,6 @@ func (b *maker) writeDay(ctx context.Context, name, file string, fields []histor
 	return d, out.done()
 }
 
-// previous is the backup before.
-type previous struct {
-	dir      string
-	manifest *Manifest
-}
-
-// last is the latest complete backup in dir, or nil.
-func last(dir string) (*previous, error) {
-	names, err := List(dir)
-	if err != nil || len(names) == 0 {
-		return nil, err
-	}
-	p := &previous{dir: filepath.Join(dir, names[len(names)-1])}
-	if p.manifest, err = ReadManifest(p.dir); err != nil {
-		return nil, err
-	}
-	return p, nil
-}
-
 // unchanged finds the file of a day in the backup before, if the server counts
 // now what it counted then. What a driver replays late changes the count.
 func (b *maker) unchanged(name string, at time.Time, counted map[string]int64) (file string, ok bool) {

@@ -32,13 +32,18 @@ type Manifest struct {
 	Start   time.Time `json:"start"`
 	End     time.Time `json:"end"`
 
+	Parts     []string `json:"parts"`               // PartVolumes …; a whole backup has all of them
+	Sequence  int64    `json:"sequence"`            // one more than any other in its folder had: clocks err
+	Scheduled bool     `json:"scheduled,omitempty"` // made by itself
+	Doubts    []string `json:"doubts,omitempty"`    // why it may be less than it should be
+
 	Config  *Tree             `json:"config,omitempty"`
 	Volumes map[string]Tree   `json:"volumes,omitempty"`
 	Mongo   *MongoPart        `json:"mongo,omitempty"`
 	Influx  *InfluxPart       `json:"influx,omitempty"`
 	Files   map[string]File   `json:"files"`             // all but the manifest, by their path
 	Torn    map[string]string `json:"torn,omitempty"`    // files of volumes that never stood still, and what is known of their copies
-	Skipped []string          `json:"skipped,omitempty"` // what was no file, folder or link
+	Skipped []string          `json:"skipped,omitempty"` // what is not in it, or not as it was
 }
 
 // File is a file of a backup.

@@ -18,6 +18,7 @@ import (
 // Parts that can be restored by themselves. PartVolumes/<name> is one volume.
 const (
 	PartVolumes = "volumes"
+	PartConfig  = "configuration" // by dcs init --from
 	PartMongo   = "mongo"
 	PartInflux  = "influx"
 )
@@ -50,7 +51,11 @@ func Restore(ctx context.Context, to Source, o RestoreOptions) (*Manifest, error
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	r := &restorer{to: to, opts: o, force: o.Force, log: o.Log}
-	var err error
+	release, err := share(filepath.Dir(o.Backup))
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	if r.manifest, err = Verify(ctx, o.Backup); err != nil {
 		return nil, err
 	}
@@ -86,6 +91,9 @@ func Restore(ctx context.Context, to Source, o RestoreOptions) (*Manifest, error
 // choose finds what is to be restored.
 func (r *restorer) choose() error {
 	all := slices.Sorted(maps.Keys(r.manifest.Volumes))
+	if err := r.missing(); err != nil {
+		return err
+	}
 	for _, part := range r.opts.Only {
 		volume, one := strings.CutPrefix(part, PartVolumes+"/")
 		switch {
@@ -110,6 +118,34 @@ func (r *restorer) choose() error {
 		}
 	}
 	return nil
+}
+
+// missing names what is asked for and is not in the backup.
+func (r *restorer) missing() error {
+	var missing, has []string
+	for _, part := range []struct {
+		name    string
+		is, can bool
+	}{
+		{PartVolumes, r.manifest.Volumes != nil, r.to.Volumes != ""},
+		{PartMongo, r.manifest.Mongo != nil, r.to.Mongo != nil},
+		{PartInflux, r.manifest.Influx != nil, r.to.Influx != nil},
+	} {
+		switch {
+		case part.is:
+			has = append(has, part.name)
+		case slices.Contains(r.opts.Only, part.name) || len(r.opts.Only) == 0 && part.can:
+			missing = append(missing, part.name)
+		}
+	}
+	switch {
+	case len(missing) == 0:
+		return nil
+	case len(has) == 0:
+		return fmt.Errorf("the backup has no %s, and nothing else that a restore brings back", strings.Join(missing, ", "))
+	}
+	return fmt.Errorf("the backup has no %s: it has %s; take another, or name what is to be restored: --only %s",
+		strings.Join(missing, ", "), strings.Join(has, ", "), strings.Join(has, ","))
 }
 
 // wants reports whether a database is to be restored.
