@@ -2,6 +2,8 @@ package instruments
 
 import (
 	"fmt"
+	"net"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,12 +20,14 @@ var settingRE = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 // maxName is what a name in Docker's network may have.
 const maxName = 63
 
-// services are the names that the installation's own parts have, as compose
-// services, on the bus, or as volumes.
-var services = []string{
-	"mosquitto", "influxdb", "influxdb-config", "archive_accounts", "mongo", "mongo-config", "runs_accounts", "grafana", "nodered", "gateway",
-	"loader", "runcontrol", "calibration", "backup", "restore", "init", "dcs", "health", "provision", "broker", "localhost",
+// parts are the compose services of the installation's own.
+var parts = []string{
+	"mosquitto", "influxdb", "archive_accounts", "mongo", "runs_accounts", "grafana", "nodered", "gateway",
+	"loader", "runcontrol", "calibration", "backup", "restore", "init", "dcs",
 }
+
+// services are all names that these have, also on the bus, or as volumes.
+var services = append([]string{"influxdb-config", "mongo-config", "health", "provision", "broker", "localhost"}, parts...)
 
 // checkName reports why nobody can have a name.
 func checkName(name string) error {
@@ -122,6 +126,42 @@ func (r *reader) model(i *Instrument, d driver, line int, lines map[string]int, 
 	case i.Address != "":
 		if err := checkAddress(i.Address); err != nil {
 			r.bad(lines["address"], "%v", err)
+			return
+		}
+		r.hosts = append(r.hosts, host{i.Address, lines["address"], r.where})
+	}
+}
+
+// host is an address whose host is looked at when all entries are known.
+type host struct {
+	address string
+	line    int
+	where   string
+}
+
+// checkHosts refuses names that are a container's in Docker's network: the driver
+// would talk to that, or to itself, and never to the instrument.
+func (r *reader) checkHosts(f *File) {
+	containers := slices.Clone(parts)
+	for _, i := range f.Instruments {
+		containers = append(containers, strings.ToLower(i.Name))
+	}
+	for _, h := range r.hosts {
+		u, err := url.Parse(h.address)
+		if err != nil || u.Scheme != "tcp" {
+			continue
+		}
+		name := strings.ToLower(u.Hostname())
+		ip := net.ParseIP(name)
+		switch {
+		case slices.Contains(containers, name):
+			r.in(h.where, func() {
+				r.bad(h.line, "address %q: in Docker's network %s is the name of a container and not of the instrument: use its address or full name, as in tcp://10.0.0.7:5025", h.address, u.Hostname())
+			})
+		case name == "localhost", ip != nil && ip.IsLoopback():
+			r.in(h.where, func() {
+				r.bad(h.line, "address %q: in its container %s is the driver itself: use the instrument's address, or that of this machine on the network", h.address, u.Hostname())
+			})
 		}
 	}
 }

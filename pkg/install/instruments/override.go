@@ -51,6 +51,7 @@ func (i Instrument) service() (node, error) {
 	s := node{
 		"image":        "trackerdcs/" + i.Driver + ":${DCS_VERSION:-0.1.0}",
 		"build":        node{"context": ".", "args": node{"BIN": i.Driver, "VERSION": "${DCS_VERSION:-0.1.0}"}},
+		"pull_policy":  "never", // made here: no registry is asked for it
 		"restart":      "unless-stopped",
 		"environment":  i.environment(),
 		"secrets":      []any{"broker_" + i.Name},
@@ -87,6 +88,9 @@ func (i Instrument) service() (node, error) {
 		s["tmpfs"] = []any{"/tmp"}
 		s["mem_limit"] = "512m"
 		s["pids_limit"] = 512
+	}
+	if _, other := i.Docker["image"]; other { // not ours: it may be pulled
+		delete(s, "pull_policy")
 	}
 	return s, merge(s, i.Docker, "")
 }

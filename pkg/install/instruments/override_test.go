@@ -111,6 +111,20 @@ outside: {arduino: {}}
 	assert.Equal(t, "./secrets/broker_cal", at(t, doc, "secrets", "broker_cal", "file"))
 }
 
+// What is made here is not asked of a registry; an image of somebody else's is.
+func TestOverridePulls(t *testing.T) {
+	doc := load(t, `
+instruments:
+  a: {driver: sensor, model: sine}
+  b: {driver: sensor, model: sine, docker: {image: "lab/gauge:1.0"}}
+  c: {driver: sensor, model: sine, docker: {image: "lab/gauge:1.0", pull_policy: always}}
+`)
+	services := at(t, doc, "services").(map[string]any)
+	assert.Equal(t, "never", services["a"].(map[string]any)["pull_policy"])
+	assert.NotContains(t, services["b"], "pull_policy")
+	assert.Equal(t, "always", services["c"].(map[string]any)["pull_policy"])
+}
+
 func TestOverrideWithoutInstruments(t *testing.T) {
 	doc := load(t, "people: {alice: operator}\n")
 	assert.Empty(t, at(t, doc, "services"))

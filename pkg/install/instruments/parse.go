@@ -38,6 +38,7 @@ func parse(text []byte, there func(string) bool) (*File, error) {
 				})
 			},
 		})
+		r.checkHosts(f)
 	}
 	if err := r.err(); err != nil {
 		return nil, err

@@ -40,6 +40,11 @@ func TestMistakesAreNamed(t *testing.T) {
 		"no port":          {entry(`{driver: psu, model: iseg, address: "tcp://10.0.0.7"}`), "no port"},
 		"device elsewhere": {entry(`{driver: psu, model: iseg, address: "serial:///tmp/x"}`), "a serial line is below /dev/"},
 		"device and colon": {entry(`{driver: psu, model: iseg, address: "serial:///dev/serial/by-path/pci-0:0"}`), "take the name below /dev/serial/by-id/"},
+		"its own name":     {"instruments:\n  hv: {driver: psu, model: iseg, address: \"tcp://hv:10001\"}\n", `line 2: instrument hv: address "tcp://hv:10001": in Docker's network hv is the name of a container and not of the instrument: use its address or full name`},
+		"another's name":   {"instruments:\n  hv: {driver: psu, model: iseg, address: \"tcp://LV:1\"}\n  lv: " + good + "\n", "line 2: instrument hv: address \"tcp://LV:1\": in Docker's network LV"},
+		"a service's name": {entry(`{driver: psu, model: iseg, address: "tcp://mosquitto:1"}`), "in Docker's network mosquitto is the name of a container"},
+		"localhost":        {entry(`{driver: psu, model: iseg, address: "tcp://localhost:1"}`), "in its container localhost is the driver itself"},
+		"loopback":         {entry(`{driver: psu, model: iseg, address: "tcp://[::1]:1"}`), "in its container ::1 is the driver itself"},
 		"ph2acf's model":   {entry("{driver: ph2acf, model: x, settings: {procedures: /p}}"), "model: ph2acf has none: leave it out"},
 		"no procedures":    {entry("{driver: ph2acf}"), "setting procedures is missing: settings: {procedures: …}"},
 		"base":             {entry(strings.Replace(good, "{", `{base: "x:1", `, 1)), "base: psu starts no programs of yours: leave it out"},
@@ -104,15 +109,17 @@ func TestParse(t *testing.T) {
 people: {carol: viewer, alice: operator}
 outside: {shelly: {topics: ["shellies/pump/#"]}, cleanroom: {}, arduino: }
 instruments:
+  hv: {driver: psu, model: iseg, address: "tcp://hv.lab.example:10001"}
   lv: {driver: psu, model: hmp4040, address: "serial:///dev/ttyACM0", settings: {period: 500ms, pad_channels: true}}
   dht: {driver: sensor, model: dht, address: "tcp://a:1", settings: {legacy_sensor: room}}
 `), there)
 	require.NoError(t, err)
 	assert.True(t, f.Compose)
-	assert.Equal(t, []string{"dht", "lv"}, f.Names())
-	assert.Equal(t, map[string]string{"DCS_PERIOD": "500ms", "DCS_PAD_CHANNELS": "true"}, f.Instruments[1].Settings)
+	assert.Equal(t, []string{"dht", "hv", "lv"}, f.Names())
+	assert.Equal(t, map[string]string{"DCS_PERIOD": "500ms", "DCS_PAD_CHANNELS": "true"}, f.Instruments[2].Settings)
 	assert.Equal(t, []brokerauth.Account{
 		{Name: "dht", Role: brokerauth.Driver, Topics: []string{"/sensor/room/#"}},
+		{Name: "hv", Role: brokerauth.Driver},
 		{Name: "lv", Role: brokerauth.Driver},
 		{Name: "arduino", Role: brokerauth.Outside},
 		{Name: "cleanroom", Role: brokerauth.Outside},

@@ -14,7 +14,7 @@ type node map[string]any
 
 // order is that in which people look for keys; others follow by the alphabet.
 var order = []string{
-	"services", "image", "build", "context", "args", "init", "restart", "stop_grace_period", "environment",
+	"services", "image", "build", "context", "args", "pull_policy", "init", "restart", "stop_grace_period", "environment",
 	"type", "source", "target", "volumes", "tmpfs", "devices", "group_add", "secrets", "depends_on",
 	"healthcheck", "test", "logging", "read_only", "cap_drop", "security_opt", "mem_limit", "pids_limit",
 }

@@ -32,6 +32,7 @@ func (m mistake) Error() string {
 type reader struct {
 	where string // the entry that is being read
 	alone bool   // compose: false, only accounts are made
+	hosts []host // of addresses
 	errs  []mistake
 }
 
