@@ -14,10 +14,13 @@ export interface Row {
   panels: [width: number, panel: Panel][];
   /** Headline above the row. */
   headline?: string;
+  /** Shut until somebody opens it: Grafana asks nothing for it before. Needs a headline. */
+  folded?: boolean;
 }
 
 export const row = (height: number, ...panels: Row['panels']): Row => ({ height, panels });
 export const under = (headline: string, r: Row): Row => ({ ...r, headline });
+export const folded = (headline: string, r: Row): Row => ({ ...r, headline, folded: true });
 
 /**
  * The legend that a curve has room for in 1280 px: beside it, below it, or below
@@ -31,18 +34,22 @@ function legend(w: number, h: number): VizLegendOptions {
 /** Gives each panel its place and its number. */
 export function arrange(rows: Row[]): (Panel | RowPanel)[] {
   const placed: (Panel | RowPanel)[] = [];
-  let y = 0;
+  let [id, y] = [1, 0];
   for (const r of rows) {
+    const panels: Panel[] = [];
+    const head: RowPanel = { type: 'row', id: r.headline ? id++ : 0, title: r.headline ?? '', collapsed: r.folded ?? false, gridPos: { x: 0, y, w: columns, h: 1 }, panels: r.folded ? panels : [] };
     if (r.headline) {
-      placed.push({ type: 'row', id: placed.length + 1, title: r.headline, collapsed: false, gridPos: { x: 0, y, w: columns, h: 1 }, panels: [] });
+      placed.push(head);
       y++;
     }
     let x = 0;
     for (const [w, panel] of r.panels) {
       const options = panel.type === 'timeseries' ? { ...panel.options, legend: legend(w, r.height) } : panel.options;
-      placed.push({ ...panel, options, id: placed.length + 1, gridPos: { x, y, w, h: r.height } });
+      panels.push({ ...panel, options, id: id++, gridPos: { x, y, w, h: r.height } });
       x += w;
     }
+    if (r.folded) continue;
+    placed.push(...panels);
     y += r.height;
   }
   return placed;
@@ -102,6 +109,7 @@ const range = (of: string, title: string, from: string, refresh: string): Dashbo
 
 /** Variables that mean the same on several dashboards are carried over. */
 const links = (of: string): DashboardLink[] => [
+  // They open with their own refresh, which goes by the time.
   link('Dashboards', 'The other dashboards, with the same time', { type: 'dashboards', tags: [tag], keepTime: true }),
   range(of, '5 min', 'now-5m', '5s'),
   range(of, '24 h', 'now-24h', '1m'),
@@ -129,7 +137,8 @@ export function dashboard(p: Parts): Dashboard {
     graphTooltip: DashboardCursorSync.Crosshair,
     timezone: 'browser',
     time: { from: p.from ?? 'now-15m', to: 'now' },
-    refresh: '5s',
+    // By the width of the time that is shown: what is asked of 30 days is not asked every 5 s.
+    refresh: 'auto',
     timepicker: { refresh_intervals: ['5s', '10s', '30s', '1m', '5m', '15m'] },
     links: links(p.uid),
     templating: { list: p.variables ?? [] },

@@ -1,7 +1,10 @@
 // Units, limits and words of what is shown, the same on each dashboard.
 
-import { FieldColorModeId, MappingType, ThresholdsMode } from '@grafana/schema';
+import { FieldColorModeId, MappingType, TableCellDisplayMode, ThresholdsMode } from '@grafana/schema';
 import type { FieldConfig, ThresholdsConfig, ValueMapping } from '@grafana/schema';
+import type { FieldConfig as TimelineField } from '@grafana/schema/dist/esm/raw/composable/statetimeline/panelcfg/x/StateTimelinePanelCfg_types.gen';
+import type { FieldConfig as TableField } from '@grafana/schema/dist/esm/raw/composable/table/panelcfg/x/TablePanelCfg_types.gen';
+import type { FieldConfig as GraphField } from '@grafana/schema/dist/esm/raw/composable/timeseries/panelcfg/x/TimeSeriesPanelCfg_types.gen';
 
 /** What Grafana calls the units. */
 export const unit = {
@@ -75,19 +78,34 @@ export const stateWords = words({
 
 export const onWords = words({ 0: ['off', colour.grey], 1: ['on', colour.good] });
 
-/** A flag that should not be set. */
-export const alarmWords = (text: string, color: string = colour.bad): ValueMapping[] => words({ 0: ['–', 'transparent'], 1: [text, color] });
+/** Of the smallest and the largest "on" of a time, added. */
+export const onInTimeWords = words({ 0: ['off', colour.grey], 1: ['on and off', colour.busy], 2: ['on', colour.good] });
+
+/** A flag that should not be set. A 0 was read, and must not look as if nothing had been. */
+export const alarmWords = (text: string, color: string = colour.bad): ValueMapping[] => words({ 0: ['no', colour.grey], 1: [text, color] });
+
+/** What is counted in a time: it lives if there was any. */
+export const aliveWords: ValueMapping[] = [{ type: MappingType.RangeToText, options: { from: 1, to: null, result: { text: 'yes', color: colour.good, index: 0 } } }];
 
 export const connectedWords = words({ 0: ['not connected', colour.bad], 1: ['connected', colour.good] });
+
+type PanelField = GraphField & TimelineField & TableField;
+
+/** What an override can change: a misspelt one does not compile. */
+export type Property = { [K in keyof Look]: { id: K; value: Look[K] } }[keyof Look];
+
+type Look = Required<Omit<FieldConfig, 'custom'>> & { [K in keyof Required<PanelField> & string as `custom.${K}`]: Required<PanelField>[K] };
 
 /** An override of how one column of a table, or the series of one query, looks. */
 export interface Override {
   matcher: { id: 'byName' | 'byFrameRefID'; options: string } | { id: 'byValue'; options: { reducer: string; op: string; value: number } };
-  properties: { id: string; value?: unknown }[];
+  properties: Property[];
 }
 
 /** How the column of a name looks. */
-export function column(name: string, look: FieldConfig, more: Record<string, unknown> = {}): Override {
-  const properties = Object.entries(look).map(([id, value]) => ({ id, value: value as unknown }));
-  return { matcher: { id: 'byName', options: name }, properties: [...properties, ...Object.entries(more).map(([id, value]) => ({ id, value }))] };
+export function column(name: string, look: Partial<Look>): Override {
+  return { matcher: { id: 'byName', options: name }, properties: Object.entries(look).map(([id, value]) => ({ id, value }) as Property) };
 }
+
+/** A column whose words are coloured, and not its cells. */
+export const coloured = { 'custom.cellOptions': { type: TableCellDisplayMode.ColorText } } as const;

@@ -26,7 +26,7 @@ export const rows = (query: string): Target => target('A', query, { resultFormat
 export const devices = (variable: string): string => `/^\${${variable}:regex}$/`;
 
 /** All measurements whose name matches what a text variable says. */
-export const named = (variable: string): string => `/\${${variable}:raw}/`;
+export const named = (variable: string): string => `/(?:\${${variable}:raw})/`;
 
 export interface Field {
   field: string;
@@ -56,21 +56,27 @@ export function withEnvelope(f: Field): Target[] {
 /** The largest value of each point: of a flag, whether it ever was set. */
 export const highest = (refId: string, f: Field): Target => series(refId, f.alias, over(f, `max(${f.field})`));
 
+/** Of a flag: 0 if it never was set in a point, 2 if it always was, 1 if both. */
+export const inTime = (refId: string, f: Field): Target => series(refId, f.alias, over(f, `min(${f.field}) + max(${f.field})`));
+
 /** The last value of each point. */
 export const lastOf = (refId: string, f: Field): Target => series(refId, f.alias, over(f, `last(${f.field})`));
 
 /**
- * How much of what a device said in the last quarter of an hour it still says,
- * in percent: the archive does not know its period, so it is compared with itself.
- * What has a record is the loader's own, with the seq of somebody else.
+ * What a device said lately, in percent of what it usually said in the last 24
+ * hours: the archive does not know its period, so it is compared with itself. The
+ * usual is sum(n²)/sum(n) of its counts: a time without any does not lower it, and
+ * a device that has become slow is not soon usual. What has a record is the
+ * loader's own, with the seq of somebody else.
  */
-export const freshness = (from: string): Target =>
-  series(
-    'A',
-    '$m',
-    'SELECT last("n") / mean("n") * 100 FROM ' +
-      `(SELECT count("seq") AS "n" FROM ${from} WHERE time > now() - 15m AND time < now() AND "record" = '' GROUP BY time(1m, now()) fill(0))`,
-  );
+function comparedWith(refId: string, from: string, window: string, which: string): Target {
+  const counts = `SELECT count("seq") AS "n" FROM ${from} WHERE time > now() - 24h AND time < now() AND "record" = '' GROUP BY time(${window}, now()) fill(0)`;
+  const usual = `SELECT last("n") AS "late", sum("m") / sum("n") AS "usual" FROM (SELECT "n", "n" * "n" AS "m" FROM (${counts}))`;
+  return series(refId, '$m', `SELECT "late" / "usual" * 100 FROM (${usual}) WHERE "usual" ${which}`);
+}
+
+/** Six statuses a minute and more are looked for in a minute, fewer in a quarter of an hour. */
+export const freshness = (from: string): Target[] => [comparedWith('A', from, '1m', '>= 6'), comparedWith('B', from, '15m', '< 90')];
 
 /** The newest of a field that is not older than age, whatever the dashboard's time. */
 export const now = (refId: string, f: Field, age: string): Target =>
@@ -82,6 +88,9 @@ export const sumNow = (field: string, from: string, age: string): Target =>
 
 /** States change seldom: the one that holds may be from long ago. */
 export const longAgo = '400d';
+
+/** Who has said no state for so long is not among those that are watched. */
+export const lately = '30d';
 
 /** The states of the dashboard's time, with what held before it. */
 export const stateHistory = (alias: string, where: string, by = ' GROUP BY "device"'): Target =>

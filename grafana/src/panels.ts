@@ -55,7 +55,9 @@ export interface Common {
 }
 
 /** What panels of all kinds have. */
-function panel<T>(type: string, p: Common, defaults: FieldConfig<T>, options: Record<string, unknown>): Panel {
+type Defaults<T> = Omit<FieldConfig, 'custom'> & { custom?: Partial<T> };
+
+function panel<T>(type: string, p: Common, { custom, ...defaults }: Defaults<T>, options: Record<string, unknown>): Panel {
   return {
     type,
     pluginVersion,
@@ -66,7 +68,7 @@ function panel<T>(type: string, p: Common, defaults: FieldConfig<T>, options: Re
     ...(p.interval && { interval: p.interval }),
     ...(p.repeat && { repeat: p.repeat, repeatDirection: 'v' as const }),
     fieldConfig: {
-      defaults: { unit: p.unit, noValue: p.nothing ?? noValue, mappings: p.mappings ?? [], ...(p.decimals !== undefined && { decimals: p.decimals }), ...defaults },
+      defaults: { unit: p.unit, noValue: p.nothing ?? noValue, mappings: p.mappings ?? [], ...(p.decimals !== undefined && { decimals: p.decimals }), ...defaults, ...(custom && { custom: { ...custom } as Record<string, unknown> }) },
       overrides: p.overrides ?? [],
     },
     options,
@@ -135,8 +137,6 @@ export interface Stat extends Common {
   thresholds?: ThresholdsConfig;
   /** Which fields: numbers unless told otherwise. */
   fields?: string;
-  /** Fill the tile with its colour. */
-  solid?: boolean;
 }
 
 /** For stats of text: all but the time. */
@@ -148,7 +148,7 @@ export function stat(s: Stat): Panel {
     reduceOptions: { calcs: ['lastNotNull'], fields: s.fields ?? '', values: false },
     orientation: VizOrientation.Auto,
     textMode: BigValueTextMode.ValueAndName,
-    colorMode: s.solid ? BigValueColorMode.BackgroundSolid : BigValueColorMode.Value,
+    colorMode: BigValueColorMode.Value,
     graphMode: BigValueGraphMode.None,
     justifyMode: BigValueJustifyMode.Auto,
     percentChangeColorMode: PercentChangeColorMode.Standard,
@@ -177,7 +177,8 @@ export function bars(s: Stat & { min: number; max: number }): Panel {
 
 /** What was when, as coloured bars: flags with their gaps, and states, which hold until the next. */
 export function timeline(t: Common & { gap?: number | true }): Panel {
-  return panel<TimelineField>('state-timeline', t, { color: byThresholds, thresholds: plain, custom: { fillOpacity: 80, lineWidth: 0, spanNulls: t.gap ?? false } }, {
+  // Grafana's state timeline has spanNulls, its schema has not.
+  return panel<TimelineField & Pick<GraphField, 'spanNulls'>>('state-timeline', t, { color: byThresholds, thresholds: plain, custom: { fillOpacity: 80, lineWidth: 0, spanNulls: t.gap ?? false } }, {
     mergeValues: true,
     showValue: VisibilityMode.Auto,
     alignValue: 'left',
@@ -189,7 +190,7 @@ export function timeline(t: Common & { gap?: number | true }): Panel {
 
 /** Rows and columns; columns without an override are shown as they are. */
 export function table(t: Common & { filter?: boolean }): Panel {
-  return panel<TableField>('table', t, { color: byThresholds, thresholds: plain, custom: { filterable: t.filter ?? false } as TableField & Record<string, unknown> }, {
+  return panel<TableField>('table', t, { color: byThresholds, thresholds: plain, custom: { filterable: t.filter ?? false } }, {
     showHeader: true,
     cellHeight: TableCellHeight.Sm,
     frameIndex: 0,

@@ -2,17 +2,20 @@
 
 import type { AnnotationQuery, DataQuery, DataTransformerConfig, Panel, VariableModel } from '@grafana/schema';
 import { choice } from './dashboard';
-import { alarmWords, colour, column, freshnessSteps, noneIsGood, onWords, stateWords, steps, unit } from './fields';
-import { devices, freshness, highest, lastOf, longAgo, now, ofChannels, rows, sumNow, withEnvelope } from './influx';
+import { alarmWords, colour, coloured, column, freshnessSteps, noneIsGood, onInTimeWords, onWords, stateWords, steps, unit } from './fields';
+import { devices, freshness, highest, inTime, lately, now, ofChannels, rows, sumNow, withEnvelope } from './influx';
 import { archive, ownMeasurements } from './names';
 import { bars, chart, stat, table, textFields, timeline } from './panels';
 
 /** Values older than this are not shown as those of now. */
 export const current = '1m';
 
-/** Gaps longer than this are gaps, ms. */
+/** Gaps longer than this, and than a point of the curve, are gaps, ms. What is read more seldom is dots. */
 export const supplyGap = 15_000;
-export const sensorGap = 300_000;
+export const sensorGap = 30_000;
+
+/** All devices that are chosen. None chosen, none found: FROM "" would be an error. */
+export const ofDevices = devices('device');
 
 const ownNames = ownMeasurements.join('|');
 
@@ -29,7 +32,7 @@ export const deviceChoice = (single = false): VariableModel =>
   });
 
 /** The query for supplies, which alone have numbered channels, whose names match a typed expression. */
-export const suppliesNamed = (variable: string): string => `SHOW MEASUREMENTS WITH MEASUREMENT =~ /\${${variable}:raw}/ WHERE "number" =~ /./`;
+export const suppliesNamed = (variable: string): string => `SHOW MEASUREMENTS WITH MEASUREMENT =~ /(?:\${${variable}:raw})/ WHERE "number" =~ /./`;
 
 export const allSupplies = 'SHOW MEASUREMENTS WHERE "number" =~ /./';
 
@@ -78,23 +81,24 @@ export const fresh = (from: string): Panel =>
   bars({
     title: 'Freshness',
     description:
-      'Statuses of the last minute, in percent of what the device sent a minute over the last quarter of an hour. Orange below 67 % (late by more than 1.5 periods), red below 20 % (5 periods). ' +
-      'A device that is not here has said nothing for a quarter of an hour. Devices that speak less than every 10 s waver.',
-    targets: [freshness(from)],
+      'Statuses of the last minute, in percent of what the device usually sent a minute in the last 24 hours. Orange below 67 %, red below 20 %. ' +
+      'Devices that speak less than every 10 s are counted by the quarter of an hour: they are late when they are missed for five minutes. Less than every five minutes: they waver. ' +
+      'A device that is not here has said nothing for 24 hours. One that was made slower stays red for most of a day, and one made faster is above 100 %.',
+    targets: freshness(from),
     unit: unit.percent,
     decimals: 0,
     min: 0,
-    max: 110,
+    max: 110, // of the bar; the number may be more
     thresholds: freshnessSteps,
   });
 
 export const onOff = (from: string): Panel =>
   timeline({
     title: 'On and off',
-    description: 'Whether each channel was on. A gap is a time without a status, not off.',
-    targets: [lastOf('A', ofSupply('on', from))],
+    description: 'Whether each channel was on. Blue, “on and off”: within that point it was both, be it for a moment; zoom in. A gap is a time without a status, not off.',
+    targets: [inTime('A', ofSupply('on', from))],
     unit: unit.none,
-    mappings: onWords,
+    mappings: onInTimeWords,
     interval: '5s',
     gap: supplyGap,
   });
@@ -118,8 +122,6 @@ const flags: Record<string, [string, string]> = {
   locked: ['locked', colour.warn],
 };
 
-const coloured = { 'custom.cellOptions': { type: 'color-text' } };
-
 /** All of a supply's channels, as they stand. */
 export const channelsNow = (repeat?: string): Panel =>
   table({
@@ -129,17 +131,17 @@ export const channelsNow = (repeat?: string): Panel =>
       rows(
         'SELECT last("on") AS "on", last("vreq") AS "vreq", last("vmon") AS "vmon", last("imon") AS "imon", last("ireq") AS "ireq", ' +
           'last("limited") AS "limited", last("trip") AS "trip", last("interlock") AS "interlock", last("locked") AS "locked" ' +
-          `FROM "\${device:raw}" WHERE time > now() - ${current} GROUP BY "number"`,
+          `FROM ${ofDevices} WHERE time > now() - ${current} GROUP BY "number"`,
       ),
     ],
     unit: unit.none,
     repeat,
     transformations: hide('Time'),
     overrides: [
-      column('on', { mappings: onWords }, coloured),
+      column('on', { mappings: onWords, ...coloured }),
       ...['vreq', 'vmon'].map((f) => column(f, { unit: unit.volt, decimals: 3 })),
       ...['imon', 'ireq'].map((f) => column(f, { unit: unit.ampere, decimals: 3 })),
-      ...Object.entries(flags).map(([f, [text, c]]) => column(f, { mappings: alarmWords(text, c) }, coloured)),
+      ...Object.entries(flags).map(([f, [text, c]]) => column(f, { mappings: alarmWords(text, c), ...coloured })),
     ],
   });
 
@@ -147,11 +149,11 @@ export const channelsNow = (repeat?: string): Panel =>
 export const channelsRange = (repeat?: string): Panel =>
   table({
     title: '$device in this time',
-    description: 'The smallest and largest value of every single status in the dashboard’s time, and how many there were.',
+    description: 'The smallest and largest value of every single status in the dashboard’s time, and how many there were; on: whether the channel was on, off, or both; trip, limited: whether ever.',
     targets: [
       rows(
         'SELECT min("vmon") AS "vmon min", max("vmon") AS "vmon max", min("imon") AS "imon min", max("imon") AS "imon max", ' +
-          'max("trip") AS "trip", max("limited") AS "limited", count("seq") AS "statuses" FROM "${device:raw}" WHERE $timeFilter GROUP BY "number"',
+          `min("on") + max("on") AS "on", max("trip") AS "trip", max("limited") AS "limited", count("seq") AS "statuses" FROM ${ofDevices} WHERE $timeFilter GROUP BY "number"`,
       ),
     ],
     unit: unit.none,
@@ -160,8 +162,9 @@ export const channelsRange = (repeat?: string): Panel =>
     overrides: [
       ...['vmon min', 'vmon max'].map((f) => column(f, { unit: unit.volt, decimals: 3 })),
       ...['imon min', 'imon max'].map((f) => column(f, { unit: unit.ampere, decimals: 3 })),
-      column('trip', { mappings: alarmWords('tripped') }, coloured),
-      column('limited', { mappings: alarmWords('limited', colour.warn) }, coloured),
+      column('on', { mappings: onInTimeWords, ...coloured }),
+      column('trip', { mappings: alarmWords('tripped'), ...coloured }),
+      column('limited', { mappings: alarmWords('limited', colour.warn), ...coloured }),
     ],
   });
 
@@ -179,25 +182,23 @@ export const commands = (title: string, where: string, description: string): Pan
     ],
     unit: unit.none,
     filter: true,
-    nothing: 'none',
     overrides: [
-      column('Time', { unit: unit.time }, { 'custom.width': 180 }),
-      ...['device', 'channel', 'op', 'value', 'value_text', 'phase'].map((f) => column(f, {}, { 'custom.width': 95 })),
-      column('code', {}, { 'custom.width': 130 }),
-      column('user', {}, { 'custom.width': 120 }),
+      column('Time', { unit: unit.time, 'custom.width': 180 }),
+      ...['device', 'channel', 'op', 'value', 'value_text', 'phase'].map((f) => column(f, { 'custom.width': 95 })),
+      column('code', { 'custom.width': 130 }),
+      column('user', { 'custom.width': 120 }),
     ],
   });
 
-/** States of devices and services as they stand, whenever they were said. */
+/** States of devices and services as they stand. */
 export const statesNow = (title: string, where: string): Panel =>
   stat({
     title,
-    description: 'The last state in the archive, however old. Who is killed is said to be lost by the broker. While the loader is down nothing changes here: look at Freshness.',
-    targets: [now('A', { field: '"state"', from: '"state"', alias: '$tag_device', where: `AND ${where}`, by: ', "device"' }, longAgo)],
+    description: 'The last state in the archive that is not older than 30 days. A state is said when it changes: who has not changed for longer is not here. Who is killed is said to be lost by the broker; while the broker, the loader or InfluxDB is down nothing changes here: Freshness and “Archive is live” tell.',
+    targets: [now('A', { field: '"state"', from: '"state"', alias: '$tag_device', where: `AND ${where}`, by: ', "device"' }, lately)],
     unit: unit.text,
     fields: textFields,
     mappings: stateWords,
-    solid: true,
   });
 
 // Grafana drops an annotation of which any column is empty, and calls a column by
@@ -230,4 +231,3 @@ function annotation(name: string, iconColor: string, query: string, columns: { t
   return { name, datasource: archive, enable: true, hide: false, iconColor, target };
 }
 
-export const ofDevices = devices('device');

@@ -1,42 +1,45 @@
 // One device, all that the archive has of it.
 
-import { choice, dashboard, row, under } from '../dashboard';
-import { alarmWords, colour, noneIsGood, onWords, stateWords, unit } from '../fields';
-import { highest, lastOf, longAgo, now, ofChannels, series, stateHistory, withEnvelope } from '../influx';
+import { FieldColorModeId, LineInterpolation } from '@grafana/schema';
+import type { ValueMapping } from '@grafana/schema';
+import { choice, dashboard, folded, row, under } from '../dashboard';
+import { alarmWords, colour, noneIsGood, onInTimeWords, stateWords, unit } from '../fields';
+import { highest, inTime, lastOf, longAgo, now, ofChannels, series, stateHistory, withEnvelope } from '../influx';
+import type { Override } from '../fields';
 import type { Field } from '../influx';
 import { uid } from '../names';
 import { chart, note, stat, textFields, timeline } from '../panels';
-import { channelsNow, channelsRange, commands, deviceChoice, fresh, refusals, runRegions, supplyGap } from '../shared';
+import { channelsNow, channelsRange, commands, deviceChoice, fresh, ofDevices as from, refusals, runRegions, supplyGap } from '../shared';
 import { others, temperatures, humidities } from './climate';
 
-const from = '"${device:raw}"';
 const where = 'AND "number" =~ /^${channel:regex}$/';
 const mine = `"device" = '\${device:raw}'`;
 
 const field = (name: string, alias = `${name} $tag_number`): Field => ({ field: `"${name}"`, from, alias, where, by: ofChannels });
 
-const setpoint = (refId: string) => ({
-  matcher: { id: 'byFrameRefID' as const, options: refId },
+const setpoint = (refId: string): Override => ({
+  matcher: { id: 'byFrameRefID', options: refId },
   properties: [
-    { id: 'custom.lineInterpolation', value: 'stepAfter' },
+    { id: 'custom.lineInterpolation', value: LineInterpolation.StepAfter },
     { id: 'custom.lineStyle', value: { fill: 'dash', dash: [8, 4] } },
-    { id: 'color', value: { mode: 'fixed', fixedColor: colour.grey } },
+    { id: 'color', value: { mode: FieldColorModeId.Fixed, fixedColor: colour.grey } },
   ],
 });
 
 const flag = (refId: string, name: string) => highest(refId, field(name, `$tag_number ${name}`));
 
-const flagWords = (refId: string, words: ReturnType<typeof alarmWords>) => ({
-  matcher: { id: 'byFrameRefID' as const, options: refId },
+const flagWords = (refId: string, words: ValueMapping[]): Override => ({
+  matcher: { id: 'byFrameRefID', options: refId },
   properties: [{ id: 'mappings', value: words }],
 });
 
 /**
  * The mean over each point of what is counted minute by minute. The inner fill is
- * none: with another, InfluxQL does not put the series in order of time.
+ * none: with another, InfluxQL does not put the series in order of time. Minutes
+ * end now, so that the last one is whole.
  */
 const aMinute = (select: string, by: string): string =>
-  `SELECT mean("n") FROM (SELECT ${select} AS "n" FROM ${from} WHERE $timeFilter GROUP BY time(1m)${by} fill(none)) WHERE $timeFilter GROUP BY time($__interval) fill(null)`;
+  `SELECT mean("n") FROM (SELECT ${select} AS "n" FROM ${from} WHERE $timeFilter GROUP BY time(1m, now())${by} fill(none)) WHERE $timeFilter GROUP BY time($__interval) fill(null)`;
 
 export const device = dashboard({
   uid: uid.device,
@@ -69,7 +72,7 @@ export const device = dashboard({
         10,
         chart({
           title: 'Statuses a minute',
-          description: 'What the device numbered (sent) and what the archive has. They differ where statuses are missing; a replay closes the gap later.',
+          description: 'What the device numbered (sent) and what the archive has. They differ where statuses are missing; a replay closes the gap later. Minutes are counted back from now: of a time of the past the first and the last point may be of a part of one.',
           targets: [
             series('A', 'sent', aMinute('non_negative_derivative(max("seq"), 1m)', '')),
             series('C', 'archived', aMinute('count("seq")', ofChannels)),
@@ -127,12 +130,12 @@ A lock is somebody's tag-out: ask who is named in *Commands* before it is taken 
       24,
       timeline({
         title: 'Flags',
-        description: 'A flag that was set for a moment colours the whole point. on; ramping; limited: held by the current limit; trip: latched; interlock: open; locked: tagged out.',
-        targets: [flag('A', 'on'), flag('B', 'ramping'), flag('C', 'limited'), flag('D', 'trip'), flag('E', 'interlock'), flag('F', 'locked')],
+        description: 'A flag that was set for a moment colours the whole point. on: blue where it was both on and off; ramping; limited: held by the current limit; trip: latched; interlock: open; locked: tagged out.',
+        targets: [inTime('A', field('on', '$tag_number on')), flag('B', 'ramping'), flag('C', 'limited'), flag('D', 'trip'), flag('E', 'interlock'), flag('F', 'locked')],
         unit: unit.none,
         mappings: alarmWords('trip'),
         overrides: [
-          flagWords('A', onWords),
+          flagWords('A', onInTimeWords),
           flagWords('B', alarmWords('ramping', colour.busy)),
           flagWords('C', alarmWords('limited', colour.warn)),
           flagWords('E', alarmWords('interlock')),
@@ -143,7 +146,7 @@ A lock is somebody's tag-out: ask who is named in *Commands* before it is taken 
       }),
     ]),
     row(7, [24, channelsNow()]),
-    row(6, [24, channelsRange()]),
+    folded('In this time (open it: for 30 days it takes some seconds)', row(6, [24, channelsRange()])),
     under('Sensor (empty for a supply)', row(8, [8, temperatures(from)], [8, humidities(from)], [8, others(from)])),
     under('Commands and losses', row(8, [18, commands('Commands', mine, 'Each answer of the driver: accepted or rejected, then done, failed or superseded.')], [
       6,

@@ -2,20 +2,21 @@
 
 import { dashboard, row } from '../dashboard';
 import { colour, steps, unit } from '../fields';
-import { now, series } from '../influx';
+import { series } from '../influx';
 import { uid } from '../names';
 import { stat } from '../panels';
 import { deviceChoice, fresh, ofDevices, runRegions } from '../shared';
-import { dewPoint, humidities, marginQuery, others, outside, pressures, temperatures } from './climate';
+import { dewPoint, fieldsOf, humidities, marginNow, others, outside, pressures, short, temperatures, words } from './climate';
 
 /** A sensor may be read once a minute. */
 const recently = '5m';
 
-const nowOf = (title: string, field: string, unitName: string) =>
+const nowOf = (title: string, word: string, unitName: string) =>
   stat({
     title,
-    description: `The newest ${field} of each device that has one, not older than ${recently}. A dash: there is none.`,
-    targets: [now('A', { field: `"${field}"`, from: ofDevices, alias: '$m' }, recently)],
+    description: `The newest of each field of which a word begins with “${word}”, not older than ${recently}, whatever the dashboard’s time. A dash: there is none.`,
+    targets: [series('A', '$m $col', `SELECT last(${fieldsOf(word)}) FROM ${ofDevices} WHERE time > now() - ${recently}`)],
+    transformations: [short],
     unit: unitName,
     decimals: 1,
   });
@@ -29,14 +30,14 @@ export const environment = dashboard({
   rows: [
     row(
       5,
-      [6, nowOf('Temperature now', 'temperature', unit.celsius)],
-      [6, nowOf('Humidity now', 'humidity', unit.humidity)],
+      [6, nowOf('Temperature now', words.temperature, unit.celsius)],
+      [6, nowOf('Humidity now', words.humidity, unit.humidity)],
       [
         6,
         stat({
           title: 'Air above its dew point',
-          description: 'How much the air may cool down before water condenses: temperature less dew point, in the dashboard’s time. Orange below 5 °C, red below 2 °C. Cold surfaces condense earlier.',
-          targets: [series('A', '$m', marginQuery(ofDevices))],
+          description: `How much the air may cool down before water condenses: temperature less dew point, by the newest status that is not older than ${recently}, whatever the dashboard’s time. Orange below 5 °C, red below 2 °C. Cold surfaces condense earlier.`,
+          targets: [series('A', '$m', marginNow(ofDevices, recently))],
           unit: unit.celsius,
           decimals: 1,
           thresholds: steps(colour.bad, [2, colour.warn], [5, colour.good]),

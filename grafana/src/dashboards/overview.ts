@@ -1,7 +1,7 @@
 // All of it at a glance.
 
 import { dashboard, row, box } from '../dashboard';
-import { colour, connectedWords, noneIsGood, stateWords, steps, unit } from '../fields';
+import { aliveWords, colour, connectedWords, noneIsGood, stateWords, steps, unit } from '../fields';
 import { named, now, series } from '../influx';
 import { hvNames, lvNames, ownMeasurements, uid } from '../names';
 import { note, outside, stat, textFields } from '../panels';
@@ -9,7 +9,7 @@ import { channelsOn, commands, fresh, runRegions, statesNow, tripped, voltage, a
 import { temperatures } from './climate';
 
 const any = '/./';
-const notOwn = `"device" !~ /^(${ownMeasurements.join('|')})$/`;
+const watched = `"device" !~ /^(?:${ownMeasurements.join('|')})$/ AND "device" !~ /^(?:\${gone:raw})$/`;
 
 const loader = (refId: string, field: string, alias: string) =>
   now(refId, { field: `"${field}"`, from: '"service"', alias, where: `AND "record" = 'loader'`, by: ', "service"' }, '1m');
@@ -20,13 +20,30 @@ export const overview = dashboard({
   description: 'Is everything there, is anything on, is anything wrong?',
   annotations: [runRegions],
   variables: [
-    box('hv', 'HV names', 'Regular expression for the names of high-voltage supplies.', hvNames),
+    box('gone', 'Leave out', 'Regular expression for the names of devices and services that are gone for good: hv_old|gauge_.*', ''),
+    box('hv', 'HV names', 'Regular expression for the names of high-voltage supplies. While it is incomplete InfluxDB refuses it, and panels say so.', hvNames),
     box('lv', 'LV names', 'Regular expression for the names of low-voltage supplies.', lvNames),
   ],
   rows: [
     row(
+      7,
+      [8, fresh(any)],
+      [
+        4,
+        stat({
+          title: 'Archive is live',
+          description: 'Whether the loader’s own record of the last minute is in the archive: it writes one every ten seconds. If not, the loader or InfluxDB is down, or the broker’s machine; then all that this page shows is old.',
+          targets: [series('A', 'archive', `SELECT count("waiting") FROM "service" WHERE time > now() - 1m AND "record" = 'loader'`)],
+          unit: unit.none,
+          mappings: aliveWords,
+          thresholds: steps(colour.bad),
+          nothing: 'NO',
+        }),
+      ],
+      [12, statesNow('Devices and services', watched)],
+    ),
+    row(
       6,
-      [16, statesNow('Devices and services', notOwn)],
       [
         8,
         stat({
@@ -41,10 +58,6 @@ export const overview = dashboard({
           mappings: stateWords,
         }),
       ],
-    ),
-    row(
-      6,
-      [8, fresh(any)],
       [4, channelsOn(any)],
       [4, tripped(any)],
       [

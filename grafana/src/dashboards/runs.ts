@@ -2,7 +2,7 @@
 
 import type { Panel } from '@grafana/schema';
 import { dashboard, row, box } from '../dashboard';
-import { colour, column, stateWords, steps, unit } from '../fields';
+import { colour, coloured, column, stateWords, steps, unit } from '../fields';
 import { named, rows, series, stateHistory } from '../influx';
 import { hvNames, origin, uid } from '../names';
 import type { endedStates } from '../names';
@@ -28,7 +28,7 @@ export const runs = dashboard({
   description: 'Calibration runs: how they ended, how long they took, and voltages and temperatures while they ran.',
   from: 'now-24h',
   annotations: [runRegions, runStarts],
-  variables: [box('hv', 'HV names', 'Regular expression for the names of the supplies whose voltage is shown.', hvNames)],
+  variables: [box('hv', 'HV names', 'Regular expression for the names of the supplies whose voltage is shown. While it is incomplete InfluxDB refuses it, and panels say so.', hvNames)],
   rows: [
     row(
       4,
@@ -52,12 +52,11 @@ export const runs = dashboard({
         targets: [rows('SELECT "number", "state", "title", "procedure", "module", "user", "duration" FROM "run" WHERE $timeFilter ORDER BY time DESC LIMIT 200')],
         unit: unit.none,
         filter: true,
-        nothing: '–',
         overrides: [
-          column('Time', { unit: unit.time, displayName: 'start' }, { 'custom.width': 180 }),
-          column('number', { decimals: 0, links: [{ title: 'Run ${__value.numeric} on the console', url: consoleRun, targetBlank: true }] }, { 'custom.width': 90 }),
-          column('state', { mappings: stateWords }, { 'custom.width': 110, 'custom.cellOptions': { type: 'color-text' } }),
-          column('duration', { unit: unit.seconds, decimals: 1 }, { 'custom.width': 110 }),
+          column('Time', { unit: unit.time, displayName: 'start', 'custom.width': 180 }),
+          column('number', { decimals: 0, links: [{ title: 'Run ${__value.numeric} on the console', url: consoleRun, targetBlank: true }], 'custom.width': 90 }),
+          column('state', { mappings: stateWords, 'custom.width': 110, ...coloured }),
+          column('duration', { unit: unit.seconds, decimals: 1, 'custom.width': 110 }),
         ],
       }),
     ]),

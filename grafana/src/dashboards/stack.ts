@@ -1,7 +1,7 @@
 // The stack itself: does all that is sent arrive, and how soon?
 
 import { choice, dashboard, row, under } from '../dashboard';
-import { colour, column, connectedWords, noneIsGood, stateWords, steps, unit } from '../fields';
+import { colour, coloured, column, connectedWords, noneIsGood, stateWords, steps, unit } from '../fields';
 import { rows, series, stateHistory } from '../influx';
 import { uid } from '../names';
 import { chart, note, stat, table, timeline } from '../panels';
@@ -60,10 +60,11 @@ export const stack = dashboard({
         6,
         stat({
           title: 'Dead letters',
-          description: 'Entries that could not be stored: the table below names them, and the loader’s file has them whole.',
-          targets: [nowOf('A', 'dead_letters', '$tag_service')],
+          description: 'Entries of the dashboard’s time that could not be stored, and of which the archive knows: the table below names them, and the loader’s file has them whole.',
+          targets: [series('A', '$tag_service', `SELECT count("reason") FROM "service" WHERE $timeFilter AND "record" = 'dead_letter' AND ${which} GROUP BY "service"`)],
           unit: unit.number,
           thresholds: steps(colour.good, [1, colour.warn]),
+          nothing: 'none',
         }),
       ],
       [
@@ -96,7 +97,7 @@ export const stack = dashboard({
             unit: unit.none,
             transformations: hide('Time'),
             overrides: [
-              ...['missing', 'gaps', 'refused'].map((f) => column(f, { thresholds: noneIsGood }, { 'custom.cellOptions': { type: 'color-text' } })),
+              ...['missing', 'gaps', 'refused'].map((f) => column(f, { thresholds: noneIsGood, ...coloured })),
               column('skew', { unit: unit.seconds, decimals: 3 }),
             ],
           }),
@@ -200,8 +201,7 @@ export const stack = dashboard({
         description: 'What could not be stored, and why; the payload is in the loader’s dead-letter file.',
         targets: [rows(`SELECT "service", "topic", "reason", "seq" FROM "service" WHERE $timeFilter AND "record" = 'dead_letter' AND ${which} ORDER BY time DESC LIMIT 100`)],
         unit: unit.none,
-        nothing: 'none',
-        overrides: [column('Time', { unit: unit.time }, { 'custom.width': 180 }), column('service', {}, { 'custom.width': 110 }), column('topic', {}, { 'custom.width': 260 }), column('seq', {}, { 'custom.width': 90 })],
+        overrides: [column('Time', { unit: unit.time, 'custom.width': 180 }), column('service', { 'custom.width': 110 }), column('topic', { 'custom.width': 260 }), column('seq', { 'custom.width': 90 })],
       }),
     ]),
   ],

@@ -1,7 +1,7 @@
 // High and low voltage: the same questions to other supplies.
 
 import type { Dashboard } from '@grafana/schema';
-import { box, choice, dashboard, row, under } from '../dashboard';
+import { box, choice, dashboard, folded, row, under } from '../dashboard';
 import { hvNames, lvNames, uid } from '../names';
 import { note } from '../panels';
 import { alarms, amperes, channelsNow, channelsOn, channelsRange, commands, fresh, ofDevices, onOff, runRegions, suppliesNamed, tripped, voltage } from '../shared';
@@ -20,7 +20,7 @@ const supplies = (k: Kind): Dashboard =>
     description: `All ${k.short} supplies: what is on, what it draws, what tripped, who commanded what.`,
     annotations: [runRegions],
     variables: [
-      box('names', `${k.short} names`, 'Regular expression for the names of these supplies: the archive does not say which supply is of which kind.', k.names),
+      box('names', `${k.short} names`, 'Regular expression for the names of these supplies: the archive does not say which supply is of which kind. While it is incomplete InfluxDB refuses it, and panels say so.', k.names),
       choice({
         name: 'device',
         label: 'Supplies',
@@ -35,7 +35,7 @@ const supplies = (k: Kind): Dashboard =>
       row(7, [12, onOff(ofDevices)], [12, alarms(ofDevices)]),
       row(7, [24, commands('Commands', '"device" =~ ' + ofDevices, 'Each answer of a driver to a command: first accepted or rejected, then done, failed or superseded. Code and message say why.')]),
       under('Channels now', row(7, [24, channelsNow('device')])),
-      under('Extremes in this time', row(6, [24, channelsRange('device')])),
+      folded('Extremes in this time (open it: for 30 days it takes some seconds)', row(6, [24, channelsRange('device')])),
     ],
   });
 
