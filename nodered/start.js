@@ -5,12 +5,14 @@
 const fs = require('node:fs')
 const path = require('node:path')
 const { brokerEnv, secret } = require('./lib/env.js')
+const { installGate } = require('./lib/gate.js')
 const { keepLogin } = require('./lib/login.js')
 const { ship } = require('./lib/ship.js')
 
 const STOP_MS = 3000
 
 function main (env) {
+  installGate(env)
   const userDir = path.resolve(env.NODERED_USER_DIR || path.join('data', 'nodered'))
   fs.mkdirSync(userDir, { recursive: true })
 

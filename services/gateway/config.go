@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/url"
 	"os"
@@ -25,8 +26,9 @@ type config struct {
 	SessionIdle time.Duration `env:"DCS_SESSION_IDLE" envDefault:"1h" doc:"a session ends after this long without use; an open page is use"`
 	SessionMax  time.Duration `env:"DCS_SESSION_MAX" envDefault:"12h" doc:"and after this long in any case"`
 
-	GrafanaURL string `env:"DCS_GRAFANA_URL" doc:"Grafana's own address, as http://grafana:3000; empty: there is none"`
-	NodeRedURL string `env:"DCS_NODERED_URL" doc:"Node-RED's own address, as http://nodered:1880; empty: there is none"`
+	GrafanaURL        string `env:"DCS_GRAFANA_URL" doc:"Grafana's own address, as http://grafana:3000; empty: there is none"`
+	NodeRedURL        string `env:"DCS_NODERED_URL" doc:"Node-RED's own address, as http://nodered:1880; empty: there is none"`
+	NodeRedSecretFile string `env:"DCS_NODERED_SECRET_FILE" doc:"file with a secret that is shown to Node-RED with each request, so that it refuses everybody else: NODERED_GATEWAY_SECRET_FILE there; read at the start"`
 
 	InfluxURL       string `env:"DCS_INFLUX_URL" envDefault:"http://127.0.0.1:8086" doc:"where InfluxDB listens, http:// or https://"`
 	InfluxOrg       string `env:"DCS_INFLUX_ORG" envDefault:"dcs" doc:"organisation; InfluxDB 1.8 has none and does not look at it"`
@@ -59,6 +61,8 @@ func (c *config) Validate() error {
 		bad(err != nil, setting, "%q: begin with http:// or https:// and a host, and end there, as http://127.0.0.1:1880", address)
 		_ = u
 	}
+	_, err = c.nodeRedSecret()
+	bad(err != nil, "DCS_NODERED_SECRET_FILE", "%v", err)
 	u, err := url.Parse(c.InfluxURL)
 	bad(err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "",
 		"DCS_INFLUX_URL", "begin with http:// or https:// and a host, as http://127.0.0.1:8086")
@@ -91,6 +95,25 @@ func part(address string) (*url.URL, error) {
 	}
 	u.Path = ""
 	return u, nil
+}
+
+// nodeRedSecret reads what is shown to Node-RED; empty when nothing is.
+func (c *config) nodeRedSecret() (string, error) {
+	if c.NodeRedSecretFile == "" {
+		return "", nil
+	}
+	b, err := os.ReadFile(c.NodeRedSecretFile)
+	if err != nil {
+		return "", err
+	}
+	secret := strings.TrimSpace(string(b))
+	if secret == "" {
+		return "", fmt.Errorf("%s is empty: put the secret into it that Node-RED has in NODERED_GATEWAY_SECRET_FILE", c.NodeRedSecretFile)
+	}
+	if strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "", fmt.Errorf("%s: one line of letters, digits and signs, without spaces, is wanted", c.NodeRedSecretFile)
+	}
+	return secret, nil
 }
 
 // usersFile is where the accounts are.

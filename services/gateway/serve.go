@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -41,7 +42,11 @@ func (g *gateway) server(env *service.Env, cfg *config) (*http.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	behind := proxy.New(proxy.Config{Grafana: grafana, NodeRED: nodeRed, Audit: g.record.Append, Log: env.Log, Metrics: env.Metrics})
+	secret, err := cfg.nodeRedSecret()
+	if err != nil {
+		return nil, fmt.Errorf("DCS_NODERED_SECRET_FILE: %w", err)
+	}
+	behind := proxy.New(proxy.Config{Grafana: grafana, NodeRED: nodeRed, NodeREDSecret: secret, Audit: g.record.Append, Log: env.Log, Metrics: env.Metrics})
 	g.behind = behind
 	page, err := consoleHandler(console.Built())
 	if err != nil {

@@ -19,7 +19,7 @@ var (
 		"x-access-token", "x-api-key", "x-id-token", "x-grafana-id", "x-grafana-user",
 		"x-http-method", "x-http-method-override", "x-method-override", "x-rewrite-url",
 	}
-	claimPrefixes = []string{"x-webauth", "x-forwarded", "x-auth", "x-remote", "remote-", "x-jwt", "x-user", "x-original-", "x-ssl-", "ssl-", "x-client-cert"}
+	claimPrefixes = []string{"x-webauth", "x-forwarded", "x-auth", "x-remote", "remote-", "x-jwt", "x-user", "x-original-", "x-ssl-", "ssl-", "x-client-cert", "x-dcs-"}
 )
 
 // strip takes from a request what is not for the parts.
@@ -62,7 +62,7 @@ var unwanted = []string{
 	"Server", "X-Powered-By", "Via", "X-Aspnet-Version",
 	"Strict-Transport-Security", "Public-Key-Pins", "Expect-Ct", "Alt-Svc", "Clear-Site-Data", "Service-Worker-Allowed",
 	"X-Content-Type-Options", "Referrer-Policy", "Permissions-Policy", "Cross-Origin-Opener-Policy", "Cross-Origin-Resource-Policy",
-	"Nel", "Report-To", "Reporting-Endpoints",
+	"Nel", "Report-To", "Reporting-Endpoints", secretHeader,
 }
 
 // modify makes the answer that the browser gets.

@@ -50,6 +50,7 @@ func TestClaimsOfOutsideAreStripped(t *testing.T) {
 		"Authorization", "AUTHORIZATION", "Proxy-Authorization", "Forwarded", "X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Prefix", "X_Forwarded_For",
 		"X-Real-Ip", "X-Client-IP", "True-Client-IP", "Via", "X-Remote-User", "Remote-User", "Remote-Groups", "X-Auth-Request-User", "X-Authenticated-User",
 		"X-Jwt-Assertion", "X-Access-Token", "X-Grafana-Id", "X-Grafana-User", "X-Http-Method-Override", "X-Original-Url", "X-Rewrite-Url", "Ssl-Client-Cert",
+		"X-DCS-Gateway", "x_dcs_gateway", "X-Dcs-User",
 	}
 	for _, path := range []string{"/grafana/", "/nodered/flows"} {
 		for _, name := range claims {
@@ -149,6 +150,7 @@ func TestAnswers(t *testing.T) {
 		{"Access-Control-Allow-Credentials: true", "Access-Control-Allow-Credentials", none},
 		{"Clear-Site-Data: \"cookies\"", "Clear-Site-Data", none},
 		{"Service-Worker-Allowed: /", "Service-Worker-Allowed", none},
+		{"X-DCS-Gateway: secret", "X-Dcs-Gateway", none},
 		{"ETag: \"1\"", "Etag", []string{"\"1\""}},
 		{"Set-Cookie: grafana_session=1; Path=/grafana", "Set-Cookie", []string{"grafana_session=1; Path=/grafana"}},
 		{"Set-Cookie: __Host-dcs=evil; Path=/; Secure", "Set-Cookie", none},

@@ -92,6 +92,19 @@ func doesInNodeRED(a ask) (class, bool) {
 // deployed are what the editor's interface changes flows by.
 var deployed = []string{"flows", "flow", "nodes"}
 
+// secretHeader shows Node-RED that the gateway asks. From outside it is never
+// let through, and no answer brings it back.
+const secretHeader = "X-Dcs-Gateway"
+
+// identifyToNodeRED shows the secret, if there is one. Node-RED is not told who
+// asks: it has no users.
+func identifyToNodeRED(secret string) func(http.Header, ask) {
+	if secret == "" {
+		return nil
+	}
+	return func(h http.Header, _ ask) { h.Set(secretHeader, secret) }
+}
+
 // editorPages are the editor's documents: itself, and the window of its debug
 // messages. No flow can put another page there: the editor is asked first.
 var editorPages = []string{NodeREDPrefix + "/", NodeREDPrefix + "/debug/view/view.html"}

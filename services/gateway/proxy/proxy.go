@@ -55,8 +55,14 @@ const (
 
 // Config is what a Proxy needs.
 type Config struct {
-	Grafana *url.URL      // scheme and host; nil: there is none
-	NodeRED *url.URL      // likewise
+	Grafana *url.URL // scheme and host; nil: there is none
+	NodeRED *url.URL // likewise
+
+	// NodeREDSecret is shown to Node-RED with each request, which by it knows the
+	// gateway from others who reach its port; empty: nothing is shown. It has to
+	// be fit for a header.
+	NodeREDSecret string
+
 	Answer  time.Duration // how long a part may take to begin its answer; 0: one minute
 	Sockets int           // how many WebSockets may be open for each part; 0: 1024
 
@@ -93,7 +99,7 @@ func New(cfg Config) *Proxy {
 	m, n := newMetrics(cfg.Metrics), newNotes(cfg)
 	return &Proxy{
 		grafana: newPart(cfg, m, n, &part{name: "Grafana", prefix: GrafanaPrefix, setting: "DCS_GRAFANA_URL", target: cfg.Grafana, may: mayGrafana, does: doesInGrafana, identify: identifyToGrafana}),
-		nodeRED: newPart(cfg, m, n, &part{name: "Node-RED", prefix: NodeREDPrefix, setting: "DCS_NODERED_URL", target: cfg.NodeRED, may: mayNodeRED, does: doesInNodeRED, page: pageOfNodeRED}),
+		nodeRED: newPart(cfg, m, n, &part{name: "Node-RED", prefix: NodeREDPrefix, setting: "DCS_NODERED_URL", target: cfg.NodeRED, may: mayNodeRED, does: doesInNodeRED, page: pageOfNodeRED, identify: identifyToNodeRED(cfg.NodeREDSecret)}),
 		notes:   n,
 	}
 }
@@ -125,7 +131,7 @@ type part struct {
 	may      func(ask) verdict
 	does     func(ask) (class, bool)   // what it does, if that is noted
 	page     func(*http.Response) bool // whether an answer is for a page of the part's own; nil: each is
-	identify func(http.Header, ask)    // tells it who asks; nil: it is not told
+	identify func(http.Header, ask)    // tells it who asks, and that it is the gateway; nil: it is not told
 
 	reverse *httputil.ReverseProxy
 	cross   *http.CrossOriginProtection
