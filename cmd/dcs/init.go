@@ -16,7 +16,7 @@ type initCmd struct {
 	Instruments string   `help:"The file that names the instruments." env:"DCS_INSTRUMENTS" default:"instruments.yml" placeholder:"FILE"`
 	Host        []string `help:"A further name or address for the broker's certificate, by which devices outside know it; may be given often. Those of DCS_TLS_HOSTS are in it." placeholder:"NAME" sep:"none"`
 	Rotate      []string `help:"Renew this secret, a file in secrets/; may be given often." placeholder:"NAME" sep:"none"`
-	From        string   `help:"Take secrets and configuration out of this backup; the installation must have no secrets yet." placeholder:"BACKUP" type:"path"`
+	From        string   `help:"Take secrets and configuration out of this backup, in the container /backups/NAME; the installation must have no secrets yet." placeholder:"BACKUP" type:"path"`
 }
 
 // Help is what --help says behind the flags.
@@ -25,7 +25,9 @@ func (*initCmd) Help() string {
 stays as it is. Run it again after a change of instruments.yml: the broker's lists and docker-compose.override.yml are brought up to date.
 
     docker compose run --rm init
-    docker compose up -d`
+    docker compose up -d
+
+    docker compose run --rm init --from /backups/NAME    what was lost, out of a backup`
 }
 
 // Run makes what is missing.
@@ -61,8 +63,12 @@ func printInit(con console, r *install.Report) {
 		fmt.Fprintf(con.out, "    %s\n", n)
 	}
 	if r.Login != nil {
-		fmt.Fprintf(con.out, "\nThe first login at the gateway, https://localhost:8443; it is also in secrets/first_login, which you may remove:\n\n    name      %s\n    password  %s\n",
-			r.Login.Name, r.Login.Password)
+		head := "The first login at the gateway, https://localhost:8443; it"
+		if r.LoginIf != "" {
+			head = r.LoginIf + " It"
+		}
+		fmt.Fprintf(con.out, "\n%s is also in secrets/first_login, which you may remove:\n\n    name      %s\n    password  %s\n",
+			head, r.Login.Name, r.Login.Password)
 	}
 }
 

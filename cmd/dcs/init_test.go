@@ -53,6 +53,10 @@ func TestInit(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, out, "broker logins      1 renewed, 7 there  hv\n")
 	assert.Contains(t, out, "docker compose restart hv\n")
+	out, err = initLine(t, "--dir", dir, "--rotate", "first_login")
+	require.NoError(t, err)
+	assert.NotContains(t, out, "https://localhost", "a gateway that runs does not know it")
+	assert.Regexp(t, `\nThis counts for a gateway that has no users yet\. .* there docker compose run --rm dcs user passwd admin changes the password\. It is also in secrets/first_login, .*:\n\n    name      admin\n    password  [a-z2-9-]{23}\n$`, out)
 	_, err = initLine(t, "--dir", dir, "--from", filepath.Join(dir, "none"))
 	require.ErrorContains(t, err, "this installation has secrets already")
 }

@@ -159,7 +159,7 @@ func (s *session) authority(have map[string]string) (*authority, error) {
 
 // judge says what somebody should know of the broker's certificate.
 func (s *session) judge(leaf *x509.Certificate) error {
-	renewing := compose + " run --rm init --rotate " + serverCert
+	renewing := s.typed() + " run --rm init --rotate " + serverCert
 	switch left := leaf.NotAfter.Sub(s.Now()); {
 	case left <= 0:
 		s.notef("THE BROKER'S CERTIFICATE HAS EXPIRED: devices outside cannot connect. %s renews it", renewing)

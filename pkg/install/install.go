@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -64,6 +65,7 @@ type Report struct {
 	Until       time.Time         // the end of the broker's certificate
 	Hosts       []string          // whom it is for
 	Login       *Login            // the first login, when it was made
+	LoginIf     string            // a sentence on when it counts, where it may not
 	Notes       []string          // what somebody should know
 	Next        []string          // what to type next
 }
@@ -75,7 +77,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
+	defer s.end()
 	if err := s.run(ctx); err != nil {
 		return nil, err
 	}
@@ -90,7 +92,8 @@ type session struct {
 	accounts []brokerauth.Account
 	rotate   []string
 	report   Report
-	live     bool // there was an access list before: a broker may be running with it
+	held     io.Closer // the lock
+	live     bool      // there was an access list before: a broker may be running with it
 }
 
 func open(o Options) (*session, error) {
@@ -114,6 +117,9 @@ func open(o Options) (*session, error) {
 }
 
 func (s *session) run(ctx context.Context) error {
+	if err := s.lockSecrets(); err != nil {
+		return err
+	}
 	if s.From != "" {
 		if err := s.restore(); err != nil {
 			return fmt.Errorf("taking %s: %w", s.From, err)
@@ -122,7 +128,10 @@ func (s *session) run(ctx context.Context) error {
 	if err := s.prepare(); err != nil {
 		return err
 	}
-	if err := s.folder.mkdir(secretsDir, 0o700); err != nil {
+	if err := s.makeSecrets(); err != nil {
+		return err
+	}
+	if err := s.backups(); err != nil {
 		return err
 	}
 	for _, step := range []func(context.Context) error{s.secrets, s.certificates, s.firstLogin, s.broker, s.compose} {
@@ -153,7 +162,7 @@ func (s *session) prepare() error {
 		errs = append(errs, err)
 	default:
 		s.report.Instruments = file
-		errs = append(errs, s.ourOverride())
+		errs = append(errs, s.ourOverride(), s.elsewhere())
 	}
 	if file != nil {
 		s.accounts = append(ownAccounts(), file.Accounts()...)

@@ -263,8 +263,9 @@ func TestSettingsOfCompose(t *testing.T) {
 	assert.Contains(t, p.secret("mosquitto_acl"), "topic write lab1/+/cmd/#")
 	assert.Equal(t, []string{"mosquitto", "localhost", "gw.lab.example", "127.0.0.1", "::1", "10.0.0.1", "fe80::1"}, r.Hosts)
 	p.env["DCS_TOPIC_ROOT"] = "lab2" // as Compose does it
-	p.run(Options{})
+	r = p.run(Options{})
 	assert.Contains(t, p.secret("mosquitto_acl"), "topic write lab2/+/cmd/#")
+	assert.Equal(t, []string{"docker compose exec mosquitto sh -c 'kill -HUP 1'", "docker compose up -d"}, r.Next, "the broker first: what starts anew finds its rights")
 	assert.NoFileExists(t, filepath.Join(p.dir, instruments.OverrideName), "nothing names instruments")
 }
 
@@ -276,4 +277,29 @@ func TestComposeFalse(t *testing.T) {
 	assert.Equal(t, "services: {}\n", p.read(instruments.OverrideName))
 	assert.FileExists(t, filepath.Join(p.dir, "secrets", "broker_hv"))
 	assert.Contains(t, strings.Join(r.Notes, "\n"), "dummy.yml says compose: false: give docker compose the same -f as for this")
+	assert.Equal(t, []string{"docker compose -f … up -d"}, r.Next)
+}
+
+// What is typed next starts the dummy stack, and not production.
+func TestNextOfTheDummy(t *testing.T) {
+	const both = "docker compose -f docker-compose.yml -f docker-compose.dummy.yml "
+	p := newPlace(t)
+	p.write("instruments.dummy.yml", "compose: false\ninstruments: {hv: {driver: psu}}\n")
+	p.write("docker-compose.dummy.yml", "services: {}\n")
+	dummy := Options{Instruments: "instruments.dummy.yml"}
+	r := p.run(dummy)
+	assert.Equal(t, []string{both + "up -d"}, r.Next)
+	assert.Empty(t, r.Notes)
+	dummy.Rotate = []string{"broker_hv", "first_login", "mongo_uri_gateway"}
+	r = p.run(dummy)
+	assert.Equal(t, []string{both + "exec mosquitto sh -c 'kill -HUP 1'", both + "run --rm runs_accounts", both + "restart gateway hv"}, r.Next)
+	assert.Contains(t, r.LoginIf, both+"run --rm dcs user passwd admin")
+	dummy.Rotate = []string{"influx_token"}
+	_, err := p.try(dummy)
+	require.ErrorContains(t, err, both+"exec influxdb")
+	dummy.Rotate = nil
+	p.write(".env", "COMPOSE_FILE=docker-compose.yml:docker-compose.local.yml\n")
+	assert.Equal(t, []string{both + "up -d"}, p.run(dummy).Next)
+	p.write(".env", "COMPOSE_FILE=docker-compose.yml:docker-compose.dummy.yml\n")
+	assert.Equal(t, []string{"docker compose up -d"}, p.run(dummy).Next)
 }

@@ -1,6 +1,7 @@
 package install
 
 import (
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,9 +17,10 @@ func (s *session) next() {
 		s.notef("there is no %s: copy instruments.example.yml there, name your instruments, and run this again", DefaultInstruments)
 	case file.Compose:
 		s.serialNote()
-	default:
+	case strings.HasSuffix(s.typed(), "…"):
 		s.notef("%s says compose: false: give %s the same -f as for this", s.Instruments, compose)
 	}
+	compose := s.typed()
 	say := func(line string) {
 		if !slices.Contains(s.report.Next, line) {
 			s.report.Next = append(s.report.Next, line)
@@ -29,11 +31,15 @@ func (s *session) next() {
 		// again after a crash.
 		say(compose + " exec mosquitto sh -c 'kill -HUP 1'")
 	}
+	if s.report.Login != nil && (s.renews(firstLoginName) || s.live || s.From != "") {
+		s.report.LoginIf = fmt.Sprintf("This counts for a gateway that has no users yet. For one that has them nothing has changed: there %s run --rm dcs user passwd %s changes the password.", compose, firstName)
+	}
 	restart := s.restarts(say)
 	if len(restart) > 0 {
 		say(compose + " restart " + strings.Join(restart, " "))
 	}
 	if s.From != "" {
+		s.backupsElsewhere()
 		say(compose + " run --rm restore /backups/" + filepath.Base(s.From))
 	}
 	if len(s.rotate) == 0 {
@@ -56,7 +62,7 @@ func (s *session) restarts(say func(string)) (services []string) {
 		account, isBroker := strings.CutPrefix(name, brokerPrefix)
 		switch {
 		case isMongo:
-			say(compose + " run --rm runs_accounts")
+			say(s.typed() + " run --rm runs_accounts")
 			services = append(services, user)
 		case isBroker:
 			if s.ofPerson(account) {
@@ -68,8 +74,6 @@ func (s *session) restarts(say func(string)) (services []string) {
 			services = append(services, "gateway", "nodered")
 		case name == caCert:
 			s.notef("every device outside has to be given the new secrets/%s: it trusts the old one", caCert)
-		case name == firstLoginName:
-			s.notef("the new first login counts where the gateway has no users yet; else %s run --rm dcs user passwd %s changes the password", compose, firstName)
 		}
 	}
 	slices.Sort(services)

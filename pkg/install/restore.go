@@ -47,6 +47,9 @@ func (s *session) restore() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", configName, err)
 	}
+	if err := s.makeSecrets(); err != nil {
+		return err
+	}
 	// The secrets last: one that is there ends a second try.
 	slices.SortStableFunc(files, func(a, b saved) int { return secretsRank(a.name) - secretsRank(b.name) })
 	for _, f := range files {
@@ -85,6 +88,9 @@ func (s *session) noSecrets() error {
 // readConfig reads the packed configuration, and compares its sum.
 func readConfig(dir string) ([]byte, error) {
 	b, err := os.ReadFile(filepath.Join(dir, manifestName))
+	if _, gone := os.Stat(dir); errors.Is(gone, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no %s: in the container only what is below the installation's folder and /backups can be seen", dir)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("it is no complete backup: there is no %s in it", manifestName)
 	}

@@ -100,6 +100,25 @@ func (p *place) modes() map[string]os.FileMode {
 	return found
 }
 
+// The settings that come back may name another place of backups than the one in
+// which this was found.
+func TestFromBackupWithAnotherFolderOfBackups(t *testing.T) {
+	for env, want := range map[string]string{
+		"DCS_BACKUP_DIR=/mnt/disk\n": "the .env that came back has DCS_BACKUP_DIR=/mnt/disk: restore looks there now. Copy the backup to /mnt/disk/",
+		"DCS_BACKUP_DIR=./backups\n": "",
+		"DCS_LOG_LEVEL=info\n":       "",
+	} {
+		p := newPlace(t)
+		backup := saveTo(t, pack(t, file(".env", env), file("secrets/influx_token", "t")))
+		notes := strings.Join(p.run(Options{From: backup}).Notes, "\n")
+		if want == "" {
+			assert.NotContains(t, notes, "DCS_BACKUP_DIR", env)
+			continue
+		}
+		assert.Contains(t, notes, want+filepath.Base(backup)+" before")
+	}
+}
+
 func TestBadBackups(t *testing.T) {
 	whole := pack(t, file("secrets/influx_token", "t"))
 	link := tar.Header{Typeflag: tar.TypeSymlink, Name: "secrets/x", Linkname: "/etc/passwd"}

@@ -7,9 +7,6 @@ import (
 	"strings"
 )
 
-// compose is how commands of Docker Compose begin.
-const compose = "docker compose"
-
 // together are secrets that are renewed with another.
 var together = map[string][]string{
 	caCert:         {caKey, serverCert, serverKey},
@@ -56,7 +53,7 @@ func (s *session) checkRotate() error {
 	names := s.rotatable()
 	for _, name := range s.Rotate {
 		if why, ok := refused[name]; ok {
-			errs = append(errs, fmt.Errorf("%s is not renewed here: %s", name, why))
+			errs = append(errs, fmt.Errorf("%s is not renewed here: %s", name, s.withCommands(why)))
 			continue
 		}
 		if !slices.Contains(names, name) {

@@ -29,7 +29,7 @@ func TestRotate(t *testing.T) {
 		"nodered_gateway":     {[]string{"nodered_gateway"}, []string{"docker compose restart gateway nodered"}, ""},
 		"mosquitto_crt":       {[]string{"mosquitto_crt", "mosquitto_key"}, []string{"docker compose exec mosquitto sh -c 'kill -HUP 1'"}, ""},
 		"ca_crt":              {[]string{"ca_crt", "ca_key", "mosquitto_crt", "mosquitto_key"}, []string{"docker compose exec mosquitto sh -c 'kill -HUP 1'"}, "every device outside has to be given the new secrets/ca_crt"},
-		"first_login":         {[]string{"first_login", "first_users"}, nil, "the new first login counts where the gateway has no users yet; else docker compose run --rm dcs user passwd admin"},
+		"first_login":         {[]string{"first_login", "first_users"}, nil, ""},
 		"influx_password":     {nil, nil, "influx user password --name dcs"},
 		"influx_token":        {nil, nil, "influx auth create --operator"},
 		"mongo_password":      {nil, nil, "db.changeUserPassword("},
