@@ -58,5 +58,13 @@ func held(name string) bool {
 	return errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB), syscall.EWOULDBLOCK)
 }
 
+// inode is the number of a file on its disk.
+func inode(info os.FileInfo) uint64 {
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		return uint64(s.Ino) //nolint:unconvert // of another type elsewhere
+	}
+	return 0
+}
+
 // syncAll brings all that was written to the disks.
 func syncAll() { syscall.Sync() }

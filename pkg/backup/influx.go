@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
+	"hash/fnv"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/klauspost/compress/gzip"
 
@@ -20,11 +23,28 @@ const (
 	day      = 24 * time.Hour
 	countFor = 30 * day // that are counted with one question
 
-	// linkFrom is how many points a day has to have for its file to be linked
-	// instead of written anew. What is written over in place, a run's mark for
-	// instance, is not counted as changed, and there are few of those.
-	linkFrom = 2000
+	linkFrom = 2000 // points that a day has to have for its file to be linked
+
+	// Each day is read again in one of so many backups, whatever the server
+	// counts: what was written over with values of the same sum is there then. And
+	// the sum of a file that is linked is checked in one of so many.
+	readEach  = 30
+	checkEach = 10
 )
+
+// turn reports whether it is a day's turn for what is done in one of n backups.
+func (b *maker) turn(at time.Time, n int64) bool {
+	return (at.Unix()/int64(day/time.Second)+b.manifest.Sequence)%n == 0
+}
+
+// found is a measurement that is to be saved.
+type found struct {
+	name   string
+	folder string
+	fields []history.Field
+	counts []int64 // of the fields, before the span was asked for
+	span   span
+}
 
 // influx writes the points of each measurement, day by day.
 func (b *maker) influx(ctx context.Context) error {
@@ -36,11 +56,24 @@ func (b *maker) influx(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	elsewhere, err := b.policies(ctx, names)
+	if err != nil {
+		return err
+	}
 	b.manifest.Influx = &InfluxPart{Version: version, Measurements: make(map[string]*Measurement, len(names))}
-	spans := make([]span, len(names))
+	list := make([]found, 0, len(names))
 	for i, name := range names {
-		if spans[i], err = b.span(ctx, name); err != nil {
+		m := found{name: name, folder: folderOf(name, i)}
+		if err := b.look(ctx, &m); err != nil {
 			return fmt.Errorf("measurement %s: %w", name, err)
+		}
+		switch {
+		case m.span.some:
+			list = append(list, m)
+		case strings.ContainsRune(name, utf8.RuneError):
+			b.skip("InfluxDB's measurement %q: its name is no UTF-8, so it cannot be asked for", name)
+		case !elsewhere[name]:
+			b.skip("InfluxDB's measurement %q: it is listed, and has no points", name)
 		}
 	}
 	select {
@@ -48,15 +81,59 @@ func (b *maker) influx(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	for i, name := range names {
-		if !spans[i].some {
-			continue
-		}
-		if err := b.measurement(ctx, name, folderOf(name, i), spans[i]); err != nil {
-			return fmt.Errorf("measurement %s: %w", name, err)
+	for _, m := range list {
+		if err := b.measurement(ctx, m); err != nil {
+			return fmt.Errorf("measurement %s: %w", m.name, err)
 		}
 	}
 	return nil
+}
+
+// policies looks for points in other retention policies, which are not saved,
+// and returns the measurements that have some there.
+func (b *maker) policies(ctx context.Context, names []string) (elsewhere map[string]bool, err error) {
+	list, err := b.src.Influx.Policies(ctx)
+	if err == nil && len(list) == 0 && len(names) == 0 {
+		err = fmt.Errorf("%w: the server knows no retention policy and no measurement of it: is the bucket right?", history.ErrNoDatabase)
+	}
+	if err != nil {
+		return nil, err
+	}
+	elsewhere = make(map[string]bool)
+	for _, policy := range list {
+		if policy.Own {
+			continue
+		}
+		in, err := b.src.Influx.Inhabitants(ctx, policy.Name)
+		if err != nil {
+			return nil, fmt.Errorf("retention policy %s: %w", policy.Name, err)
+		}
+		for _, name := range in {
+			elsewhere[name] = true
+		}
+		if len(in) > 0 {
+			b.skip("InfluxDB's retention policy %s with %s: save it with --bucket DATABASE/%s", policy.Name, strings.Join(in, ", "), policy.Name)
+		}
+	}
+	return elsewhere, nil
+}
+
+// look asks what there is of a measurement.
+func (b *maker) look(ctx context.Context, m *found) (err error) {
+	if m.fields, err = b.src.Influx.Fields(ctx, m.name); err != nil {
+		return err
+	}
+	for _, f := range m.fields {
+		if strings.ContainsRune(f.Name, utf8.RuneError) {
+			b.skip("InfluxDB's measurement %q, field %q: if its name is no UTF-8, it cannot be asked for", m.name, f.Name)
+		}
+	}
+	if m.counts, err = b.src.Influx.Count(ctx, m.name, m.fields); err != nil {
+		return err
+	}
+	first, last, ok, err := b.src.Influx.Edges(ctx, m.name, m.fields)
+	m.span = span{from: first, to: last.Add(1), some: ok}
+	return err
 }
 
 // span is the times of a measurement's points that are saved. The loader writes
@@ -66,11 +143,6 @@ func (b *maker) influx(ctx context.Context) error {
 type span struct {
 	from, to time.Time // from ≤ time < to
 	some     bool
-}
-
-func (b *maker) span(ctx context.Context, name string) (s span, err error) {
-	first, last, ok, err := b.src.Influx.Edges(ctx, name)
-	return span{from: first, to: last.Add(1), some: ok}, err
 }
 
 // folderOf is the folder of a measurement: its name, escaped, or a number where
@@ -87,18 +159,14 @@ func dayFile(folder string, at time.Time) string {
 	return "influx/" + folder + "/" + at.Format(time.DateOnly) + ".lp.gz"
 }
 
-func (b *maker) measurement(ctx context.Context, name, folder string, s span) error {
-	fields, err := b.src.Influx.Fields(ctx, name)
-	if err != nil || len(fields) == 0 {
-		return err
-	}
-	m := &Measurement{Folder: folder, Days: map[string]Day{}}
-	b.manifest.Influx.Measurements[name] = m
+func (b *maker) measurement(ctx context.Context, f found) error {
+	m := &Measurement{Folder: f.folder, Days: map[string]Day{}}
+	b.manifest.Influx.Measurements[f.name] = m
 	// A bad clock may have put a point anywhere: days are asked for by month, and
 	// only those that have something are read.
-	for from := s.from.Truncate(day); from.Before(s.to); from = from.Add(countFor) {
+	for from := f.span.from; from.Before(f.span.to); from = from.Truncate(day).Add(countFor) {
 		var days []history.DayCount
-		err := b.src.Influx.CountDays(ctx, name, fields, from, earlier(from.Add(countFor), s.to), func(d history.DayCount) error {
+		err := b.src.Influx.CountDays(ctx, f.name, f.fields, from, earlier(from.Truncate(day).Add(countFor), f.span.to), func(d history.DayCount) error {
 			days = append(days, d)
 			return nil
 		})
@@ -106,12 +174,30 @@ func (b *maker) measurement(ctx context.Context, name, folder string, s span) er
 			return err
 		}
 		for _, d := range days {
-			if err := b.day(ctx, name, m, fields, d, earlier(d.Day.Add(day), s.to)); err != nil {
+			if err := b.day(ctx, f, m, d); err != nil {
 				return fmt.Errorf("%s: %w", d.Day.Format(time.DateOnly), err)
 			}
 		}
 	}
+	b.judge(f, m)
 	return nil
+}
+
+// judge says what is not as the server has it.
+func (b *maker) judge(f found, m *Measurement) {
+	totals := m.totals()
+	for i, field := range f.fields {
+		if n := totals[field.Key()]; n < f.counts[i] {
+			b.doubt("InfluxDB's measurement %q, field %s: the server counts %d values, and %d were read", f.name, field.Key(), f.counts[i], n)
+		}
+	}
+	replaced, rounded := m.flawed()
+	if replaced > 0 {
+		b.skip("InfluxDB's measurement %q: %d points hold U+FFFD, which it gives for bytes that are no UTF-8: those bytes are lost, and points that differ in them alone are one", f.name, replaced)
+	}
+	if rounded > 0 {
+		b.skip("InfluxDB's measurement %q: %d whole numbers from 2^53 on of a field that has floats too may be rounded", f.name, rounded)
+	}
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -121,30 +207,57 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// day links the file of a day that is as it was, or writes it.
-func (b *maker) day(ctx context.Context, name string, m *Measurement, fields []history.Field, d history.DayCount, to time.Time) error {
-	date, file := d.Day.Format(time.DateOnly), dayFile(m.Folder, d.Day)
-	counted := make(map[string]int64)
-	for i, f := range fields {
-		if d.Values[i] > 0 {
-			counted[f.Key()] = d.Values[i]
-		}
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
 	}
-	if old, ok := b.unchanged(name, d.Day, counted); ok {
-		if err := b.link(old, file); err == nil {
-			m.Days[date] = b.before.manifest.Influx.Measurements[name].Days[date]
+	return a
+}
+
+// day links the file of a day that is as it was, or writes it.
+func (b *maker) day(ctx context.Context, f found, m *Measurement, d history.DayCount) error {
+	date, file, to := d.Day.Format(time.DateOnly), dayFile(m.Folder, d.Day), d.Day.Add(day)
+	is := ""
+	if !to.After(b.manifest.Start) {
+		is = printOf(f.fields, d)
+	}
+	if old, ok := b.unchanged(f.name, d.Day, is); ok {
+		if err := b.link(old, file, b.turn(d.Day, checkEach)); err == nil {
+			m.Days[date] = b.before.manifest.Influx.Measurements[f.name].Days[date]
 			return nil
 		} // it is damaged, or on another disk: it is written anew
 	}
-	written, err := b.writeDay(ctx, name, file, fields, d.Day, to)
-	if err != nil || written.Points == 0 {
+	written, err := b.writeDay(ctx, f.name, file, f.fields, later(d.Day, f.span.from), earlier(to, f.span.to))
+	if err != nil {
 		return err
 	}
-	if !d.Day.Add(day).After(b.manifest.Start) {
-		written.Counted = counted
+	for i, field := range f.fields {
+		if n := written.Values[field.Key()]; n < d.Values[i] {
+			b.doubt("InfluxDB's measurement %q, field %s, %s: the server counts %d values, and gave %d", f.name, field.Key(), date, d.Values[i], n)
+			is = ""
+		}
 	}
+	if written.Points == 0 { // removed meanwhile
+		return nil
+	}
+	written.Print = is
 	m.Days[date] = written
 	return nil
+}
+
+// printOf is a short form of what the server counts and adds up on a day; empty if
+// it could not.
+func printOf(fields []history.Field, d history.DayCount) string {
+	if d.Sums == nil {
+		return ""
+	}
+	sum := fnv.New64a()
+	for i, f := range fields {
+		if d.Values[i] > 0 {
+			fmt.Fprintf(sum, "%q %d %x;", f.Key(), d.Values[i], math.Float64bits(d.Sums[i]))
+		}
+	}
+	return strconv.FormatUint(sum.Sum64(), 16)
 }
 
 func (b *maker) writeDay(ctx context.Context, name, file string, fields []history.Field, from, to time.Time) (Day, error) {
@@ -172,7 +285,7 @@ func (b *maker) writeDay(ctx context.Context, name, file string, fields []histor
 		out.drop()
 		return Day{}, os.Remove(out.f.Name())
 	}
-	d := Day{Points: e.points, Values: make(map[string]int64)}
+	d := Day{Points: e.points, Values: make(map[string]int64), Replaced: e.replaced, Rounded: e.rounded}
 	for i, n := range e.counts {
 		if n > 0 {
 			d.Values[fields[i].Key()] = n
@@ -182,9 +295,10 @@ func (b *maker) writeDay(ctx context.Context, name, file string, fields []histor
 }
 
 // unchanged finds the file of a day in the backup before, if the server counts
-// now what it counted then. What a driver replays late changes the count.
-func (b *maker) unchanged(name string, at time.Time, counted map[string]int64) (file string, ok bool) {
-	if b.before == nil || b.before.manifest.Influx == nil {
+// and adds up now what it did then. What a driver replays late, or somebody
+// writes over, changes that.
+func (b *maker) unchanged(name string, at time.Time, is string) (file string, ok bool) {
+	if is == "" || b.before == nil || b.before.manifest.Influx == nil || b.turn(at, readEach) {
 		return "", false
 	}
 	m := b.before.manifest.Influx.Measurements[name]
@@ -192,7 +306,7 @@ func (b *maker) unchanged(name string, at time.Time, counted map[string]int64) (
 		return "", false
 	}
 	d, ok := m.Days[at.Format(time.DateOnly)]
-	if !ok || d.Points < linkFrom || !maps.Equal(d.Counted, counted) {
+	if !ok || d.Points < linkFrom || d.Print != is {
 		return "", false
 	}
 	return dayFile(m.Folder, at), true
@@ -200,8 +314,8 @@ func (b *maker) unchanged(name string, at time.Time, counted map[string]int64) (
 
 // link takes over a file of the backup before, if it is still what it was: a
 // file that goes bad must not do so in all backups.
-func (b *maker) link(old, file string) error {
-	sum, ok := b.before.manifest.Files[old]
+func (b *maker) link(old, file string, check bool) error {
+	was, ok := b.before.manifest.Files[old]
 	if !ok {
 		return os.ErrNotExist
 	}
@@ -210,9 +324,16 @@ func (b *maker) link(old, file string) error {
 		return err
 	}
 	defer func() { _ = root.Close() }()
-	if err := checkFile(root, old, sum); err != nil {
-		b.log.Warn("a file of the last backup is damaged", "backup", filepath.Base(b.before.dir), "error", err)
+	info, err := root.Lstat(old)
+	if err != nil {
 		return err
+	}
+	if check || info.Size() != was.Size || was.Inode == 0 || was.Inode != inode(info) || was.Time != info.ModTime().UnixNano() {
+		if err := checkFile(root, old, was); err != nil {
+			b.log.Warn("a file of an earlier backup is damaged", "backup", b.before.name, "error", err)
+			return err
+		}
+		was.Inode, was.Time = inode(info), info.ModTime().UnixNano()
 	}
 	to := filepath.Join(b.dir, file)
 	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
@@ -221,7 +342,7 @@ func (b *maker) link(old, file string) error {
 	if err := os.Link(filepath.Join(b.before.dir, old), to); err != nil {
 		return err
 	}
-	b.manifest.Files[file] = sum
+	b.manifest.Files[file] = was
 	b.linked++
 	return nil
 }

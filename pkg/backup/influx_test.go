@@ -24,6 +24,7 @@ import (
 type fakeInflux struct {
 	mu     sync.Mutex
 	at     []int64
+	value  map[int64]float64 // other than 0.5
 	cut    bool // answers with points break off
 	refuse int  // writes that are refused first
 	asked  []string
@@ -50,10 +51,13 @@ func (f *fakeInflux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	add := func(format string, args ...any) { rows = append(rows, fmt.Sprintf(format, args...)) }
 	columns := `"time","v"`
 	switch {
-	case r.URL.Path == "/ping" || len(f.at) == 0:
+	case r.URL.Path == "/ping" || len(f.at) == 0 && q != "SHOW RETENTION POLICIES":
 	case q == "SHOW MEASUREMENTS":
 		columns = `"name"`
 		add(`["hv"]`)
+	case q == "SHOW RETENTION POLICIES":
+		columns = `"name","default"`
+		add(`["autogen",true]`)
 	case strings.HasPrefix(q, "SHOW FIELD KEYS"):
 		columns = `"fieldKey","fieldType"`
 		add(`["v","float"]`)
@@ -62,7 +66,7 @@ func (f *fakeInflux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.Contains(q, "ORDER BY time DESC"):
 		add(`[%d,1]`, f.at[len(f.at)-1])
 	case strings.Contains(q, "COUNT"):
-		days, counts := []int64{}, map[int64]int{}
+		days, counts, sums := []int64{}, map[int64]int{}, map[int64]float64{}
 		for _, at := range f.at {
 			if d := at - at%int64(day); at >= from && at < to {
 				if !strings.Contains(q, "time(1d)") {
@@ -72,15 +76,21 @@ func (f *fakeInflux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 					days = append(days, d)
 				}
 				counts[d]++
+				sums[d] += f.of(at)
 			}
 		}
 		for _, d := range days {
-			add(`[%d,%d]`, d, counts[d])
+			if strings.Contains(q, "SUM") {
+				columns = `"time","v","sum"`
+				add(`[%d,%d,%v]`, d, counts[d], sums[d])
+			} else {
+				add(`[%d,%d]`, d, counts[d])
+			}
 		}
 	default:
 		for _, at := range f.at {
 			if at >= from && at < to {
-				add(`[%d,0.5]`, at)
+				add(`[%d,%v]`, at, f.of(at))
 			}
 		}
 		if f.cut {
@@ -89,6 +99,13 @@ func (f *fakeInflux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	fmt.Fprintf(w, `{"results":[{"series":[{"name":"hv","columns":[%s],"values":[%s]}]}]}`, columns, strings.Join(rows, ","))
+}
+
+func (f *fakeInflux) of(at int64) float64 {
+	if v, ok := f.value[at]; ok {
+		return v
+	}
+	return 0.5
 }
 
 func (f *fakeInflux) write(w http.ResponseWriter, r *http.Request) {
@@ -100,7 +117,8 @@ func (f *fakeInflux) write(w http.ResponseWriter, r *http.Request) {
 	b, _ := io.ReadAll(r.Body)
 	for line := range strings.Lines(string(b)) {
 		var at int64
-		if _, err := fmt.Sscanf(line, "hv v=0.5 %d", &at); err != nil {
+		var v float64
+		if _, err := fmt.Sscanf(line, "hv v=%g %d", &v, &at); err != nil {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
@@ -112,7 +130,7 @@ func (f *fakeInflux) write(w http.ResponseWriter, r *http.Request) {
 // points are how often it was asked for points.
 func (f *fakeInflux) points() (n int) {
 	for _, q := range f.asked {
-		if strings.HasPrefix(q, `SELECT "v"`) {
+		if strings.HasPrefix(q, `SELECT "v"`) && !strings.Contains(q, "ORDER BY") {
 			n++
 		}
 	}
@@ -170,6 +188,17 @@ func TestInfluxDays(t *testing.T) {
 	last, m := make2()
 	assert.Equal(t, 4, f.points(), "a damaged file is not handed on")
 
+	overwritten := now.AddDate(0, 0, -1).Truncate(day).UnixNano() + 7
+	read := 0
+	f.value = map[int64]float64{overwritten: 7}
+	make2()
+	assert.Equal(t, 4, f.points(), "a value that was written over")
+	for range readEach { // each has its turn
+		last, m = make2()
+		read += f.points()
+	}
+	assert.Equal(t, 3*(readEach+1), read, "three each time, and three once")
+
 	// Back into another one, which stumbles.
 	to := &fakeInflux{refuse: 1}
 	_, err = Restore(t.Context(), Source{Influx: to.client(t)}, RestoreOptions{Backup: last})
@@ -184,12 +213,33 @@ func TestInfluxDays(t *testing.T) {
 	require.ErrorContains(t, err, "values were saved and")
 
 	// An answer that breaks off is no short day.
+	_, made := make2()
 	f.cut = true
 	_, _, err = Make(t.Context(), src, o)
 	require.ErrorIs(t, err, history.ErrNoAnswer)
 	names, err := List(o.Dir)
 	require.NoError(t, err)
-	assert.Len(t, names, 4)
+	assert.Len(t, names, int(made.Sequence))
+	_, _, err = Make(t.Context(), Source{Influx: missing(t)}, o)
+	require.ErrorIs(t, err, history.ErrNoDatabase)
+}
+
+// missing is a server without the database: of InfluxDB 1.8 it answers most
+// questions as if that were there and empty.
+func missing(t *testing.T) *history.Client {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		said := `{"results":[{"statement_id":0}]}`
+		if strings.HasPrefix(r.URL.Query().Get("q"), "SHOW RETENTION") {
+			said = `{"results":[{"statement_id":0,"error":"database not found: nope"}]}`
+		}
+		_, _ = io.WriteString(w, said)
+	}))
+	t.Cleanup(server.Close)
+	c, err := history.New(history.Config{URL: server.URL, Bucket: "nope"})
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	return c
 }
 
 func TestFolderOf(t *testing.T) {

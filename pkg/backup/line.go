@@ -2,6 +2,7 @@ package backup
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"trackerdcs/pkg/history"
 )
@@ -73,8 +75,8 @@ func appendValue(dst []byte, v history.Value, fieldType string) ([]byte, error) 
 			return append(strconv.AppendInt(dst, n, 10), 'i'), nil
 		}
 	case history.UnsignedField:
-		if n, ok := v.Int(); ok && n >= 0 {
-			return append(strconv.AppendInt(dst, n, 10), 'u'), nil
+		if n, ok := v.Uint(); ok {
+			return append(strconv.AppendUint(dst, n, 10), 'u'), nil
 		}
 	case history.StringField:
 		if text := v.Text(); text != nil {
@@ -88,12 +90,21 @@ func appendValue(dst []byte, v history.Value, fieldType string) ([]byte, error) 
 	return dst, fmt.Errorf("a value is no %s", fieldType)
 }
 
+// mark is what InfluxDB answers with instead of bytes that are no UTF-8.
+var mark = []byte(string(utf8.RuneError))
+
 // encoder turns the rows of one measurement into lines.
 type encoder struct {
 	fields []history.Field
 	keys   [][]byte // of the fields, escaped, with the equals sign
 	counts []int64  // values of each field so far
 	points int64
+
+	// What comes out otherwise than it was written: points with the mark that
+	// InfluxDB gives instead of bytes that are no UTF-8, and whole numbers that
+	// were read as floats and may be rounded.
+	replaced, rounded int64
+	seriesReplaced    bool
 
 	tags   map[string]string // of the last row: a series has one map
 	prefix []byte            // measurement and tags
@@ -119,7 +130,7 @@ func (e *encoder) encode(measurement string, r history.Row) ([]byte, error) {
 		return nil, err
 	}
 	line := append(e.line[:0], e.prefix...)
-	begin := len(line)
+	begin, replaced := len(line), e.seriesReplaced
 	for i, v := range r.Values[1:] {
 		if v.IsNull() {
 			continue
@@ -133,6 +144,14 @@ func (e *encoder) encode(measurement string, r history.Row) ([]byte, error) {
 			return nil, fmt.Errorf("field %s: %w", e.fields[i].Name, err)
 		}
 		e.counts[i]++
+		switch f := e.fields[i]; {
+		case f.Type == history.StringField:
+			replaced = replaced || bytes.Contains(v.Text(), mark)
+		case f.Mixed:
+			if x, _ := v.Float(); math.Abs(x) >= 1<<53 && x == math.Trunc(x) {
+				e.rounded++
+			}
+		}
 	}
 	if len(line) == begin {
 		return nil, nil
@@ -142,6 +161,9 @@ func (e *encoder) encode(measurement string, r history.Row) ([]byte, error) {
 		return nil, errors.New("a point has no time")
 	}
 	e.points++
+	if replaced {
+		e.replaced++
+	}
 	e.line = append(strconv.AppendInt(append(line, ' '), at, 10), '\n')
 	return e.line, nil
 }
@@ -165,7 +187,9 @@ func (e *encoder) series(measurement string, tags map[string]string) error {
 		}
 	}
 	slices.Sort(keys)
+	e.seriesReplaced = false
 	for _, k := range keys {
+		e.seriesReplaced = e.seriesReplaced || strings.ContainsRune(k+tags[k], utf8.RuneError)
 		if prefix, err = appendName(append(prefix, ','), k, escapedInKey); err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"trackerdcs/pkg/disk"
@@ -50,6 +51,10 @@ type Manifest struct {
 type File struct {
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256"`
+	// Of a file that the next backup may link: while these are the same, nobody
+	// has written to it. A copy of the backup has others, which says nothing.
+	Time  int64  `json:"time,omitempty"` // ns since 1970
+	Inode uint64 `json:"inode,omitempty"`
 }
 
 // Tree is what is in a folder.
@@ -87,10 +92,15 @@ type Measurement struct {
 // Day is what a measurement has on a day, UTC.
 type Day struct {
 	Points int64            `json:"points"` // lines
-	Values map[string]int64 `json:"values"` // by field; "name::type" where a field has several types
-	// Counted is what the server counted before the points were read, on a day
-	// that had ended: as long as it counts the same, the file is good.
-	Counted map[string]int64 `json:"counted,omitempty"`
+	Values map[string]int64 `json:"values"` // by field and type: name::float
+	// Print is a sum of what the server counted and added up of each field before
+	// the points were read, on a day that had ended: as long as it says the same,
+	// the file is good.
+	Print string `json:"print,omitempty"`
+	// Points that hold the mark U+FFFD, which InfluxDB answers with for bytes that
+	// are no UTF-8; two of the same time may be one in the copy.
+	Replaced int64 `json:"replaced,omitempty"`
+	Rounded  int64 `json:"rounded,omitempty"` // whole numbers from 2⁵³ on that were read as floats
 }
 
 // Points counts the measurement's points.
@@ -99,6 +109,14 @@ func (m *Measurement) Points() (n int64) {
 		n += d.Points
 	}
 	return n
+}
+
+// flawed counts points that are not as they were.
+func (m *Measurement) flawed() (replaced, rounded int64) {
+	for _, d := range m.Days {
+		replaced, rounded = replaced+d.Replaced, rounded+d.Rounded
+	}
+	return replaced, rounded
 }
 
 // totals counts the values of each field.
@@ -248,7 +266,15 @@ func (o *output) done() error {
 	if err := errors.Join(o.f.Sync(), o.f.Close()); err != nil {
 		return err
 	}
-	o.b.manifest.Files[o.name] = File{Size: o.size, SHA256: hex.EncodeToString(o.sum.Sum(nil))}
+	f := File{Size: o.size, SHA256: hex.EncodeToString(o.sum.Sum(nil))}
+	if strings.HasPrefix(o.name, "influx/") {
+		info, err := os.Lstat(o.f.Name())
+		if err != nil {
+			return err
+		}
+		f.Time, f.Inode = info.ModTime().UnixNano(), inode(info)
+	}
+	o.b.manifest.Files[o.name] = f
 	return nil
 }
 

@@ -56,6 +56,7 @@ const (
 	float
 	text
 	boolean
+	unsigned // that is no integer: above 2⁶³-1
 )
 
 // Int returns a whole number, as times are; not ok for anything else.
@@ -64,6 +65,15 @@ func (v Value) Int() (n int64, ok bool) {
 		return 0, false
 	}
 	return v.i, true
+}
+
+// Uint returns a whole number that is not negative, up to 2⁶⁴-1; not ok for
+// anything else.
+func (v Value) Uint() (n uint64, ok bool) {
+	if v.kind == unsigned || v.kind == integer && v.i >= 0 {
+		return uint64(v.i), true
+	}
+	return 0, false
 }
 
 // Bool returns a boolean; not ok for anything else.
@@ -77,7 +87,7 @@ func (v Value) Float() (x float64, ok bool) {
 	switch v.kind {
 	case integer:
 		return float64(v.i), true
-	case float:
+	case float, unsigned:
 		return v.f, true
 	}
 	return 0, false
@@ -296,6 +306,9 @@ func number(digits []byte, whole bool) (Value, error) {
 		// Zero with a sign is a float: the sign is kept.
 		if n, err := strconv.ParseInt(string(digits), 10, 64); err == nil && (n != 0 || digits[0] != '-') {
 			return Value{kind: integer, i: n}, nil
+		}
+		if n, err := strconv.ParseUint(string(digits), 10, 64); err == nil {
+			return Value{kind: unsigned, i: int64(n), f: float64(n)}, nil
 		}
 	}
 	x, err := strconv.ParseFloat(string(digits), 64)

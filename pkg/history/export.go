@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -27,15 +28,55 @@ const (
 type Field struct {
 	Name string
 	Type string // FloatField …
-	cast bool   // the name alone does not say which: it has several types
+	// Mixed is that whole numbers were written too, which are read as floats:
+	// above 2⁵³ they are rounded.
+	Mixed bool
+	cast  bool // the name alone does not say which: it has several types
 }
 
-// Key is the field's name, with its type where the name alone is ambiguous.
-func (f Field) Key() string {
-	if f.cast {
-		return f.Name + "::" + f.Type
+// Key is the field's name with its type, as in InfluxQL: name::float.
+func (f Field) Key() string { return f.Name + "::" + f.Type }
+
+func (f Field) numeric() bool {
+	return f.Type == FloatField || f.Type == IntegerField || f.Type == UnsignedField
+}
+
+// Policy is a retention policy of the database; of InfluxDB 2 a bucket that
+// belongs to it.
+type Policy struct {
+	Name string
+	Own  bool // the one that the other questions are about
+}
+
+// Policies returns the retention policies. ErrNoDatabase is that there is no
+// such database, or not the policy that was named with it.
+func (c *Client) Policies(ctx context.Context) ([]Policy, error) {
+	var list []Policy
+	found := false
+	err := c.Query(ctx, "SHOW RETENTION POLICIES", func(r Row) error {
+		p := Policy{Name: r.Text("name")}
+		if standard, _ := r.value("default").Bool(); p.Name == c.rp || c.rp == "" && standard {
+			p.Own, found = true, true
+		}
+		if p.Name != "" {
+			list = append(list, p)
+		}
+		return nil
+	})
+	if err == nil && c.rp != "" && len(list) > 0 && !found {
+		err = c.noDatabase("no retention policy " + c.rp)
 	}
-	return f.Name
+	return list, err
+}
+
+// Inhabitants returns the measurements that have points in a retention policy.
+func (c *Client) Inhabitants(ctx context.Context, policy string) (names []string, err error) {
+	err = c.Query(ctx, "SELECT * FROM "+ident(policy)+"./.*/ LIMIT 1", func(r Row) error {
+		names = append(names, r.Measurement)
+		return nil
+	})
+	slices.Sort(names)
+	return slices.Compact(names), err
 }
 
 // Measurements returns all measurements, those that are no devices too, in order
@@ -71,11 +112,12 @@ func (c *Client) Fields(ctx context.Context, measurement string) ([]Field, error
 	for name, has := range types {
 		slices.Sort(has)
 		has = slices.Compact(has)
-		if slices.Contains(has, FloatField) {
+		mixed := slices.Contains(has, FloatField) && (slices.Contains(has, IntegerField) || slices.Contains(has, UnsignedField))
+		if mixed {
 			has = slices.DeleteFunc(has, func(t string) bool { return t == IntegerField || t == UnsignedField })
 		}
 		for _, t := range has {
-			fields = append(fields, Field{Name: name, Type: t, cast: len(types[name]) > 1})
+			fields = append(fields, Field{Name: name, Type: t, Mixed: mixed && t == FloatField, cast: len(types[name]) > 1})
 		}
 	}
 	slices.SortFunc(fields, func(a, b Field) int { return strings.Compare(a.Name+"\x00"+a.Type, b.Name+"\x00"+b.Type) })
@@ -91,10 +133,15 @@ func (f Field) column() string {
 }
 
 // Edges returns the times of the first and the last point of a measurement; not
-// ok if it has none.
-func (c *Client) Edges(ctx context.Context, measurement string) (first, last time.Time, ok bool, err error) {
+// ok if it has none. The fields are those that Fields returns: without their
+// types InfluxDB would see one type of each.
+func (c *Client) Edges(ctx context.Context, measurement string, fields []Field) (first, last time.Time, ok bool, err error) {
+	if len(fields) == 0 {
+		return first, last, false, nil
+	}
+	question := "SELECT " + columns(fields) + " FROM " + ident(measurement) + " ORDER BY time "
 	for at, order := range map[*time.Time]string{&first: "ASC", &last: "DESC"} {
-		err := c.Query(ctx, "SELECT * FROM "+ident(measurement)+" ORDER BY time "+order+" LIMIT 1", func(r Row) error {
+		err := c.Query(ctx, question+order+" LIMIT 1", func(r Row) error {
 			ns, _ := r.Int("time")
 			*at, ok = time.Unix(0, ns).UTC(), true
 			return nil
@@ -106,50 +153,129 @@ func (c *Client) Edges(ctx context.Context, measurement string) (first, last tim
 	return first, last, ok, nil
 }
 
-// DayCount is how many values each field has on one day.
+func columns(fields []Field) string {
+	list := make([]string, len(fields))
+	for i, f := range fields {
+		list[i] = f.column()
+	}
+	return strings.Join(list, ", ")
+}
+
+// DayCount is what each field has on one day.
 type DayCount struct {
 	Day    time.Time // its beginning, UTC
-	Values []int64   // in the order of the fields
+	Values []int64   // how many, in the order of the fields
+	// Sums of the values of each field, in the same order, zero for texts and
+	// booleans. Nil if the server could not add them.
+	Sums []float64
 }
+
+const oneDay = 24 * time.Hour
+
+// Times that InfluxDB takes end in the middle of a day, and the beginning of that
+// one, or its end, is no time for it: those days are asked for by themselves.
+var (
+	firstWhole = time.Unix(0, math.MinInt64).UTC().Truncate(oneDay).Add(2 * oneDay)
+	lastWhole  = time.Unix(0, math.MaxInt64).UTC().Truncate(oneDay).Add(-oneDay)
+)
 
 // CountDays calls fn for each UTC day from ≤ time < to on which the measurement
 // has points, in order.
 func (c *Client) CountDays(ctx context.Context, measurement string, fields []Field, from, to time.Time, fn func(DayCount) error) error {
-	return c.counts(ctx, measurement, fields, " WHERE "+between(from, to)+" GROUP BY time(1d) fill(none)", fn)
+	for from.Before(to) {
+		end, group := to, " GROUP BY time(1d) fill(none)"
+		switch {
+		case from.Before(firstWhole), !from.Before(lastWhole):
+			group = ""
+			if next := from.Truncate(oneDay).Add(oneDay); next.Before(end) {
+				end = next
+			}
+		case lastWhole.Before(end):
+			end = lastWhole
+		}
+		one := fn
+		if group == "" {
+			at := from.Truncate(oneDay)
+			one = func(d DayCount) error { d.Day = at; return fn(d) }
+		}
+		if err := c.countDays(ctx, measurement, fields, " WHERE "+between(from, end)+group, one); err != nil {
+			return err
+		}
+		from = end
+	}
+	return nil
+}
+
+// countDays counts and adds; where the sum of floats is none, which breaks the
+// server's answer, it counts alone.
+func (c *Client) countDays(ctx context.Context, measurement string, fields []Field, rest string, fn func(DayCount) error) error {
+	var days []DayCount
+	keep := func(d DayCount) error { days = append(days, d); return nil }
+	err := c.counts(ctx, measurement, fields, rest, true, keep)
+	if err != nil && ctx.Err() == nil {
+		days = nil
+		err = c.counts(ctx, measurement, fields, rest, false, keep)
+	}
+	if err != nil {
+		return err
+	}
+	for _, d := range days {
+		if err := fn(d); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Count returns how many values each field of the measurement has.
 func (c *Client) Count(ctx context.Context, measurement string, fields []Field) ([]int64, error) {
 	values := make([]int64, len(fields))
-	err := c.counts(ctx, measurement, fields, "", func(d DayCount) error {
+	err := c.counts(ctx, measurement, fields, "", false, func(d DayCount) error {
 		copy(values, d.Values)
 		return nil
 	})
 	return values, err
 }
 
-func (c *Client) counts(ctx context.Context, measurement string, fields []Field, rest string, fn func(DayCount) error) error {
+func (c *Client) counts(ctx context.Context, measurement string, fields []Field, rest string, add bool, fn func(DayCount) error) error {
 	if len(fields) == 0 {
 		return nil
 	}
-	columns := make([]string, len(fields))
-	for i, f := range fields {
-		columns[i] = "COUNT(" + f.column() + ")"
+	var asked []string
+	for _, f := range fields {
+		asked = append(asked, "COUNT("+f.column()+")")
 	}
-	return c.Query(ctx, "SELECT "+strings.Join(columns, ", ")+" FROM "+ident(measurement)+rest, func(r Row) error {
-		if len(r.Values) != len(fields)+1 {
-			return fmt.Errorf("InfluxDB at %s counts %d fields of %s, not the %d asked for", c.cfg.URL, len(r.Values)-1, measurement, len(fields))
+	if add {
+		for _, f := range fields {
+			if f.numeric() {
+				asked = append(asked, "SUM("+f.column()+")")
+			}
+		}
+	}
+	return c.Query(ctx, "SELECT "+strings.Join(asked, ", ")+" FROM "+ident(measurement)+rest, func(r Row) error {
+		if len(r.Values) != len(asked)+1 {
+			return fmt.Errorf("InfluxDB at %s answers with %d columns for %s, not the %d asked for", c.cfg.URL, len(r.Values)-1, measurement, len(asked))
 		}
 		ns, _ := r.Values[0].Int()
 		day := DayCount{Day: time.Unix(0, ns).UTC(), Values: make([]int64, len(fields))}
 		some := false
-		for i, v := range r.Values[1:] {
-			n, _ := v.Float() // 3 may give null for none
+		for i := range fields {
+			n, _ := r.Values[i+1].Float() // 3 may give null for none
 			day.Values[i] = int64(n)
 			some = some || n > 0
 		}
 		if !some {
 			return nil
+		}
+		if add {
+			day.Sums = make([]float64, len(fields))
+			sums := r.Values[len(fields)+1:]
+			for i, f := range fields {
+				if f.numeric() {
+					day.Sums[i], _ = sums[0].Float()
+					sums = sums[1:]
+				}
+			}
 		}
 		return fn(day)
 	})
@@ -160,11 +286,7 @@ func (c *Client) counts(ctx context.Context, measurement string, fields []Field,
 // for each of the fields, in their order; its tags are those of the series, with
 // an empty text for one that the series does not have.
 func (c *Client) Points(ctx context.Context, measurement string, fields []Field, from, to time.Time, fn func(Row) error) error {
-	columns := make([]string, len(fields))
-	for i, f := range fields {
-		columns[i] = f.column()
-	}
-	question := "SELECT " + strings.Join(columns, ", ") + " FROM " + ident(measurement) + " WHERE " + between(from, to) + " GROUP BY *"
+	question := "SELECT " + columns(fields) + " FROM " + ident(measurement) + " WHERE " + between(from, to) + " GROUP BY *"
 	return c.Query(ctx, question, func(r Row) error {
 		if len(r.Values) != len(fields)+1 {
 			return fmt.Errorf("InfluxDB at %s answers with %d fields of %s, not the %d asked for", c.cfg.URL, len(r.Values)-1, measurement, len(fields))
