@@ -29,11 +29,7 @@ COPY services services
 COPY --from=console /src/services/gateway/console/dist services/gateway/console/dist
 ARG VERSION=0.1.0
 # All programs at once: the layer is the same for every BIN and built only once.
-# What is large and waits for others anyway is compiled without inlining (-l),
-# which takes two megabytes off a program with all of it in it.
 RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X trackerdcs/pkg/version.version=${VERSION}" \
-        -gcflags=go.mongodb.org/...=-l -gcflags=google.golang.org/...=-l -gcflags=github.com/influxdata/...=-l \
-        -gcflags=github.com/prometheus/...=-l -gcflags=github.com/alecthomas/...=-l -gcflags=github.com/goccy/...=-l \
         -o /out/ ./cmd/... ./drivers/... ./services/... \
     && rm -rf /root/.cache && mkdir -p /owned/data
 # What goes into this image. COPY cannot leave out what has no name.
