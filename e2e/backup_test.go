@@ -266,6 +266,63 @@ func readAll(t *testing.T, name string) string {
 	return string(b)
 }
 
+// An archive with what should not be in one: what can be saved comes back, and
+// what cannot is told.
+func TestBackupRestoreOdd(t *testing.T) {
+	from, to := newArchive(t), newArchive(t)
+	ask := func(a archive, q string) string {
+		out, err := a.post("/query", url.Values{"db": {"dcs"}, "epoch": {"ns"}, "q": {q}}, "")
+		require.NoError(t, err, out)
+		return out
+	}
+	const month = int64(30 * 24 * time.Hour)
+	at := func(n int64) string { return fmt.Sprint(1_700_000_000_000_000_000 + n*month) }
+	// One field of four types, each in a week of its own; the outer ones are those
+	// of which InfluxQL says nothing by itself.
+	from.write(`mix,a=1 v=true `+at(0), `mix,a=1 v=3i,w=1 `+at(1), `mix,a=1 v=3.5 `+at(2), `mix,a=1 v="s" `+at(3), `mix,a=1 v=9007199254740993i `+at(4), `mix,a=1 v=false `+at(5))
+	from.write(`half v=4i `+at(0), `half v=1.5 `+at(2), `wide v=1.7e308 `+at(0), `wide,b=1 v=1.7e308 `+at(0))
+	from.write("edge i=1i -9223372036854775806", "edge i=3i -9223372036854775000", "edge i=2i 9223372036854775806")
+	from.write("tag,k=\xf1 v=1 "+at(0), "tag,k=\xf2 v=1 "+at(0), "bad\xff v=1 "+at(0), "text s=\"x\xfd\" "+at(0))
+	ask(from, "CREATE RETENTION POLICY other ON dcs DURATION INF REPLICATION 1")
+	_, err := from.post("/write", url.Values{"db": {"dcs"}, "rp": {"other"}}, "elsewhere v=1 "+at(0))
+	require.NoError(t, err)
+
+	dir := t.TempDir()
+	l := &backupLab{lab: &lab{stack: &stack{t: t, dir: dir, archive: from, ip: "127.0.0.1", brokerPort: freePort(t)}}, volumes: dir, install: dir}
+	backups := filepath.Join(t.TempDir(), "backups")
+	out, code, _ := l.dcs("backup", "--only", "influx", backups)
+	require.Zero(t, code, out)
+	_, said, found := strings.Cut(out, "WARNING: not in it, or not as it is (")
+	require.True(t, found, out)
+	for _, want := range []string{
+		"5)", "retention policy other with elsewhere: save it with --bucket DATABASE/other", `: its name is no UTF-8`,
+		`"tag": 2 points hold U+FFFD`, `"text": 1 points hold U+FFFD`, `"mix": 1 whole numbers from 2^53 on`,
+	} {
+		assert.Contains(t, said, want)
+	}
+	assert.NotContains(t, out, "LOOK AT THIS")
+	names, err := backup.List(backups)
+	require.NoError(t, err)
+	name := filepath.Join(backups, names[0])
+	l.archive = to
+	out, code, _ = l.dcs("restore", name)
+	require.Equal(t, 1, code, out)
+	assert.Contains(t, out, "the backup has no volumes, mongo: it has influx; take another, or name what is to be restored: --only influx")
+	out, code, _ = l.dcs("restore", "--only", "influx", name)
+	require.Zero(t, code, out)
+	for _, q := range []string{
+		`SELECT "v"::float, "v"::string, "v"::boolean, w FROM mix`, "SELECT v::float FROM half", "SELECT i FROM edge", "SELECT v FROM wide GROUP BY *",
+	} {
+		assert.Equal(t, ask(from, q), ask(to, q), q)
+	}
+	assert.Contains(t, ask(to, `SELECT COUNT(v) FROM "tag"`), ",1]", "two that are one in the copy")
+
+	// A database that is not there is no empty one.
+	out, code, _ = l.dcs("backup", "--only", "influx", "--bucket", "nope", backups)
+	require.Equal(t, 1, code, out)
+	assert.Contains(t, out, "no such database: nope")
+}
+
 // How fast the archive goes out and in: DCS_BACKUP_POINTS of what a supply says.
 func TestBackupRate(t *testing.T) {
 	points := number(t, "DCS_BACKUP_POINTS", 200_000)

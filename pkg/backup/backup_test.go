@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"net"
 	"os"
@@ -399,7 +400,49 @@ func TestSQLite(t *testing.T) {
 	defer out.remove()
 	assert.Equal(t, sqlFile, out.kind)
 	assert.Empty(t, out.doubt)
+	assert.Nil(t, out.log)
 	was := c.siblings("grafana.db")
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "grafana.db-journal"), []byte("x"), 0o600))
+	journal := filepath.Join(dir, "grafana.db-journal")
+	require.NoError(t, os.WriteFile(journal, []byte("\xd9\xd5\x05\xf9 \xa1c\xd7"), 0o600))
 	assert.NotEqual(t, was, c.siblings("grafana.db"))
+	torn, err := c.copyOnce("grafana.db")
+	require.NoError(t, err)
+	torn.remove()
+	assert.Contains(t, torn.doubt, "a transaction was under way")
+	for _, ended := range []string{"", strings.Repeat("\x00", 100)} {
+		require.NoError(t, os.WriteFile(journal, []byte(ended), 0o600))
+		out, err := c.copyOnce("grafana.db")
+		require.NoError(t, err)
+		out.remove()
+		assert.Empty(t, out.doubt)
+	}
+
+	// A database and its log are one; its index is made again.
+	for _, name := range []string{"grafana.db-wal", "grafana.db-shm", "other.db-wal"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("log"), 0o600))
+	}
+	b := &maker{dir: t.TempDir(), log: slog.New(slog.DiscardHandler), manifest: &Manifest{Files: map[string]File{}}}
+	_, err = b.archive("a.tar.gz", root, func(p *packer) error { return p.folder(t.Context(), ".") })
+	require.NoError(t, err)
+	names, content := entriesOf(t, filepath.Join(b.dir, "a.tar.gz"))
+	assert.Equal(t, []string{"./", "grafana.db", "grafana.db-wal", "other.db-wal"}, names)
+	assert.Equal(t, "log", content["grafana.db-wal"])
+}
+
+// Names are bytes: one that is no UTF-8 comes back as it was.
+func TestNamesOfBytes(t *testing.T) {
+	src := Source{Volumes: filepath.Join(t.TempDir(), "volumes")}
+	name := filepath.Join(src.Volumes, "hv", "caf\xe9")
+	require.NoError(t, os.MkdirAll(name, 0o750))
+	require.NoError(t, os.WriteFile(filepath.Join(name, "\xff\xfe"), []byte("x"), 0o600))
+	require.NoError(t, os.Symlink("\xff\xfe", filepath.Join(name, "link\xe9")))
+	o := Options{Dir: t.TempDir()}
+	made, _, err := Make(t.Context(), src, o)
+	require.NoError(t, err)
+	to := Source{Volumes: t.TempDir()}
+	_, err = Restore(t.Context(), to, RestoreOptions{Backup: filepath.Join(o.Dir, made)})
+	require.NoError(t, err)
+	b, err := os.ReadFile(filepath.Join(to.Volumes, "hv", "caf\xe9", "link\xe9"))
+	require.NoError(t, err)
+	assert.Equal(t, "x", string(b))
 }

@@ -25,8 +25,8 @@ type fakeInflux struct {
 	mu     sync.Mutex
 	at     []int64
 	value  map[int64]float64 // other than 0.5
-	cut    bool // answers with points break off
-	refuse int  // writes that are refused first
+	cut    bool              // answers with points break off
+	refuse int               // writes that are refused first
 	asked  []string
 }
 

@@ -42,11 +42,15 @@ type copied struct {
 	info     fs.FileInfo // of the file, before it was copied
 	size     int64       // of the copy
 	kind     string
-	grown    bool   // bytes were added to the file meanwhile
-	doubt    string // what is not sure of it; mostly nothing
+	grown    bool    // bytes were added to the file meanwhile
+	doubt    string  // what is not sure of it; mostly nothing
+	log      *copied // of SQLite, its write-ahead log; nil if there is none
 }
 
 func (out *copied) remove() {
+	if out.log != nil {
+		out.log.remove()
+	}
 	if out.File != nil {
 		_ = out.Close()
 		_ = os.Remove(out.Name())
@@ -96,15 +100,7 @@ func (c *copier) copyOnce(name string) (*copied, error) {
 	case boltFile:
 		err = out.copyBolt(f, c.temp)
 	case sqlFile:
-		beside := c.siblings(name)
-		if err = out.copy(f, c.temp); err != nil {
-			break
-		}
-		if err := checkSQLite(out.File, out.size); err != nil {
-			out.doubt = err.Error()
-		} else if !out.steady(f) || c.siblings(name) != beside {
-			out.doubt = "it was being written to"
-		}
+		err = c.copySQLite(f, out, name)
 	default:
 		if err = out.copy(f, c.temp); err == nil && !out.steady(f) {
 			out.doubt = "it was written to each time it was copied"
@@ -142,16 +138,6 @@ func (out *copied) steady(f *os.File) bool {
 	return out.size == after.Size() && out.info.Size() == after.Size() && out.info.ModTime().Equal(after.ModTime())
 }
 
-// siblings is the state of the files in which SQLite keeps what is under way.
-func (c *copier) siblings(name string) (state string) {
-	for _, end := range []string{"-journal", "-wal"} {
-		if info, err := c.root.Lstat(name + end); err == nil {
-			state += fmt.Sprintf("%s %d %d;", end, info.Size(), info.ModTime().UnixNano())
-		}
-	}
-	return state
-}
-
 // kindOf tells a file by its first bytes.
 func kindOf(f io.ReaderAt) (string, error) {
 	head := make([]byte, 32)
@@ -166,34 +152,6 @@ func kindOf(f io.ReaderAt) (string, error) {
 		return sqlFile, nil
 	}
 	return plainFile, nil
-}
-
-const sqlMagic = "SQLite format 3\x00"
-
-// checkSQLite looks at the header of a copy, as SQLite's file format (1.3, The
-// Database Header) has it: the size in pages counts when the change counter
-// agrees with the one that it was written for.
-func checkSQLite(f io.ReaderAt, size int64) error {
-	head := make([]byte, 100)
-	if _, err := f.ReadAt(head, 0); err != nil {
-		return fmt.Errorf("its header is cut off: %w", err)
-	}
-	page := int64(binary.BigEndian.Uint16(head[16:]))
-	if page == 1 {
-		page = 65536
-	}
-	if page < 512 || page&(page-1) != 0 {
-		return fmt.Errorf("pages of %d bytes cannot be", page)
-	}
-	if size%page != 0 {
-		return fmt.Errorf("%d bytes are no whole pages of %d", size, page)
-	}
-	pages := int64(binary.BigEndian.Uint32(head[28:]))
-	valid := binary.BigEndian.Uint32(head[24:]) == binary.BigEndian.Uint32(head[92:])
-	if valid && pages > size/page {
-		return fmt.Errorf("it has %d pages of %d", size/page, pages)
-	}
-	return nil
 }
 
 // lockFile reports whether a file is nothing but a lock.

@@ -106,7 +106,7 @@ func (p *packer) entry(ctx context.Context, name string) error {
 	case !info.Mode().IsRegular():
 		p.other = append(p.other, name)
 		return nil
-	case lockFile(info):
+	case lockFile(info), p.withDatabase(name):
 		return nil
 	}
 	return p.file(ctx, name)
@@ -125,6 +125,14 @@ func (p *packer) file(ctx context.Context, name string) error {
 		}
 		p.torn[name] = c.doubt
 	}
+	if err := p.copied(name, c); err != nil || c.log == nil {
+		return err
+	}
+	return p.copied(name+sqlLog, c.log)
+}
+
+// copied packs a copy.
+func (p *packer) copied(name string, c *copied) error {
 	if err := p.header(name, "", sized{c.info, c.size}); err != nil {
 		return err
 	}

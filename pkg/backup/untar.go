@@ -75,7 +75,7 @@ func unpack(ctx context.Context, root *os.Root, from io.Reader, owners bool) (fi
 			return files, err
 		}
 		name := path.Clean(h.Name)
-		if !fs.ValidPath(name) || strings.ContainsRune(name, 0) || !filepath.IsLocal(name) {
+		if strings.ContainsRune(name, 0) || !filepath.IsLocal(name) {
 			return files, fmt.Errorf("the archive names %q, which leads out of the volume", h.Name)
 		}
 		switch h.Typeflag {
