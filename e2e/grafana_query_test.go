@@ -139,15 +139,39 @@ func (g grafanaTime) interval(t *testing.T, least string) string {
 }
 
 type influxSeries struct {
+	Name    string
+	Tags    map[string]string
 	Columns []string
 	Values  [][]any
 }
 
-// says reports whether there is a value besides the time.
-func (s influxSeries) says() bool {
-	return slices.ContainsFunc(s.Values, func(row []any) bool {
-		return slices.ContainsFunc(row[1:], func(v any) bool { return v != nil })
-	})
+type point struct {
+	at    time.Time
+	value any
+}
+
+// points are those of the rows in which a column has a value.
+func (s influxSeries) points(column int) (points []point) {
+	for _, row := range s.Values {
+		if ms, ok := row[0].(float64); ok && row[column] != nil {
+			points = append(points, point{time.UnixMilli(int64(ms)), row[column]})
+		}
+	}
+	return points
+}
+
+// of is the device that the series is about.
+func (s influxSeries) of(vars map[string][]string) string {
+	own := []string{"ack", "run", "sensor", "service", "state"}
+	switch device, tagged := s.Tags["device"]; {
+	case tagged:
+		return device
+	case !slices.Contains(own, s.Name):
+		return s.Name
+	case len(vars["device"]) == 1:
+		return vars["device"][0]
+	}
+	return s.Name
 }
 
 // series asks as Grafana's server does.

@@ -173,20 +173,18 @@ export const hide = (...names: string[]): DataTransformerConfig[] => [
 ];
 
 /** What became of commands. */
-export const commands = (title: string, where: string, description: string): Panel =>
+export const commands = (title: string, where: string, description: string, columns = ['device', 'channel', 'op', 'value', 'value_text', 'phase', 'code', 'message', 'user']): Panel =>
   table({
     title,
     description,
     targets: [
-      rows(`SELECT "device", "channel", "op", "value", "value_text", "phase", "code", "message", "user" FROM "ack" WHERE $timeFilter AND ${where} ORDER BY time DESC LIMIT 100`),
+      rows(`SELECT ${columns.map((c) => `"${c}"`).join(', ')} FROM "ack" WHERE $timeFilter AND ${where} ORDER BY time DESC LIMIT 100`),
     ],
     unit: unit.none,
     filter: true,
     overrides: [
       column('Time', { unit: unit.time, 'custom.width': 180 }),
-      ...['device', 'channel', 'op', 'value', 'value_text', 'phase'].map((f) => column(f, { 'custom.width': 95 })),
-      column('code', { 'custom.width': 130 }),
-      column('user', { 'custom.width': 120 }),
+      ...columns.filter((c) => c !== 'message').map((c) => column(c, { 'custom.width': { code: 130, user: 120 }[c] ?? 95 })),
     ],
   });
 

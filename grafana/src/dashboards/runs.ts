@@ -88,6 +88,6 @@ export const runs = dashboard({
         }),
       ],
     ),
-    row(7, [24, commands('Commands about runs', `"device" = 'run'`, 'Answers of run control to starts and aborts.')]),
+    row(7, [24, commands('Commands about runs', `"device" = 'run'`, 'Answers of run control to starts and aborts.', ['op', 'phase', 'code', 'message', 'user'])]),
   ],
 });

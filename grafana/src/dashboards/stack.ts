@@ -91,7 +91,7 @@ export const stack = dashboard({
             targets: [
               rows(
                 'SELECT last("seen") AS "seen", last("missing") AS "missing", last("gaps") AS "gaps", last("duplicates") AS "duplicates", last("refused") AS "refused", ' +
-                  `last("boots") AS "boots", last("skew") AS "skew" FROM "service" WHERE time > now() - 1d AND ${ledger} GROUP BY "device", "service"`,
+                  `last("skew") AS "skew" FROM "service" WHERE time > now() - 1d AND ${ledger} GROUP BY "device", "service"`,
               ),
             ],
             unit: unit.none,
