@@ -22,6 +22,8 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	setup "trackerdcs/pkg/install"
 )
 
 // install makes an installation's folder and its volumes.
@@ -60,7 +62,14 @@ func install(t *testing.T) Source {
 	require.NoError(t, os.Chtimes(filepath.Join(v, "hv", "locks.json"), time.Time{}, time.Unix(1000, 123456789)))
 	require.NoError(t, os.Symlink("x/one", filepath.Join(v, "nodered", "node_modules", "link")))
 	require.NoError(t, os.Symlink("/etc/shadow", filepath.Join(v, "nodered", "outside")))
-	require.NoError(t, os.Symlink("/etc", filepath.Join(v, "linked"))) // no volume
+	elsewhere := filepath.Join(dir, "elsewhere")
+	require.NoError(t, os.Mkdir(elsewhere, 0o750))
+	require.NoError(t, os.WriteFile(filepath.Join(elsewhere, "cert"), []byte("certificate"), 0o600))
+	require.NoError(t, os.Symlink(elsewhere, filepath.Join(v, "linked")))
+	require.NoError(t, os.Symlink("nowhere", filepath.Join(v, "broken")))
+	require.NoError(t, os.WriteFile(filepath.Join(v, "stray.txt"), nil, 0o600))
+	require.NoError(t, os.Symlink("../../elsewhere/cert", filepath.Join(dir, "install", "secrets", "mosquitto_crt")))
+	require.NoError(t, os.Symlink("../../elsewhere", filepath.Join(dir, "install", "secrets", "folder")))
 	require.NoError(t, syscall.Mkfifo(filepath.Join(v, "hv", "pipe"), 0o600))
 	require.NoError(t, os.Chmod(filepath.Join(v, "hv"), 0o700))
 	return Source{Volumes: v, Install: filepath.Join(dir, "install")}
@@ -94,8 +103,14 @@ func TestMakeAndRestore(t *testing.T) {
 	name, m, err := Make(t.Context(), src, o)
 	require.NoError(t, err)
 	dir := filepath.Join(o.Dir, name)
-	assert.Equal(t, []string{"gateway", "hv", "loader", "nodered"}, slices.Sorted(maps.Keys(m.Volumes)))
-	assert.Equal(t, []string{"hv/pipe"}, m.Skipped)
+	assert.Equal(t, []string{"gateway", "hv", "linked", "loader", "nodered"}, slices.Sorted(maps.Keys(m.Volumes)))
+	assert.Equal(t, []string{
+		`volumes: "broken": stat ` + filepath.Join(src.Volumes, "broken") + ": no such file or directory", `volumes: "stray.txt": it is no folder`,
+		"hv/pipe: it is no file, folder or link",
+		"configuration/../volumes/hv/locks.json: a file of instruments that is not in the installation's folder",
+		"configuration//etc/passwd: a file of instruments that is not in the installation's folder",
+		"configuration/secrets/folder: a link to what is no file",
+	}, m.Skipped)
 	for what, mode := range map[string]fs.FileMode{dir: 0o700, filepath.Join(dir, configFile): 0o600, filepath.Join(dir, manifestName): 0o600} {
 		info, err := os.Stat(what)
 		require.NoError(t, err)
@@ -103,7 +118,8 @@ func TestMakeAndRestore(t *testing.T) {
 	}
 	names, content := entriesOf(t, filepath.Join(dir, configFile))
 	assert.Equal(t, []string{".env", "deep/procedures.yml", "docker-compose.yml", "grafana/provisioning/ds/a.yml", "instruments.yml",
-		"secrets/ca_key", "secrets/mosquitto_acl", "secrets/nodered_secret"}, names)
+		"secrets/ca_key", "secrets/mosquitto_acl", "secrets/mosquitto_crt", "secrets/nodered_secret"}, names)
+	assert.Equal(t, "certificate", content["secrets/mosquitto_crt"])
 	assert.Equal(t, "one", content["secrets/nodered_secret"])
 	names, _ = entriesOf(t, filepath.Join(dir, volumeFile("loader")))
 	assert.Equal(t, []string{"./", "spool/", "spool/checkpoint", "spool/0000000000000000.seg"}, names, "the checkpoint before what it is about")
@@ -145,7 +161,7 @@ func TestMakeAndRestore(t *testing.T) {
 	_, err = Restore(t.Context(), to, RestoreOptions{Backup: dir, Broker: "tcp://" + l.Addr().String()})
 	for _, want := range []string{
 		"the stack runs, its broker answers at " + l.Addr().String(), "a program runs that holds " + filepath.Join(to.Volumes, "gateway", "lock"),
-		"not empty: gateway, hv, nodered", "not there: loader", "secrets differ from those of the backup: ca_key, nodered_secret: dcs init --from " + dir,
+		"not empty: gateway, hv, linked, nodered", "not there: loader", "secrets differ from those of the backup: ca_key, nodered_secret: dcs init --from " + dir,
 	} {
 		require.ErrorContains(t, err, want)
 	}
@@ -445,4 +461,23 @@ func TestNamesOfBytes(t *testing.T) {
 	b, err := os.ReadFile(filepath.Join(to.Volumes, "hv", "caf\xe9", "link\xe9"))
 	require.NoError(t, err)
 	assert.Equal(t, "x", string(b))
+}
+
+// What dcs init --from would not take is not saved in vain, and nothing is saved
+// where there is nothing.
+func TestConfigTooLarge(t *testing.T) {
+	assert.EqualValues(t, setup.MaxConfig, maxConfig)
+	src := Source{Install: t.TempDir()}
+	name := filepath.Join(src.Install, "instruments.dump.yml")
+	require.NoError(t, os.WriteFile(name, nil, 0o600))
+	require.NoError(t, os.Truncate(name, maxConfig+1))
+	_, _, err := Make(t.Context(), src, Options{Dir: t.TempDir()})
+	require.ErrorContains(t, err, "configuration: it has 67108865 bytes, and a restore takes 67108864: the largest file is instruments.dump.yml")
+	empty := t.TempDir()
+	_, _, err = Make(t.Context(), Source{Volumes: empty}, Options{Dir: t.TempDir()})
+	require.ErrorContains(t, err, "volumes: there is none in "+empty)
+	backups := t.TempDir()
+	require.NoError(t, os.Symlink(backups, filepath.Join(empty, "self")))
+	_, _, err = Make(t.Context(), Source{Volumes: empty}, Options{Dir: filepath.Join(backups, "in")})
+	require.ErrorContains(t, err, "choose another folder")
 }

@@ -21,7 +21,7 @@ type packer struct {
 	tar   *tar.Writer
 	tree  Tree
 	torn  map[string]string
-	other []string // what is no file, folder or link
+	other []string // what is left out, and why
 }
 
 // archive makes a gzipped tar in the backup and lets fill fill it.
@@ -104,7 +104,7 @@ func (p *packer) entry(ctx context.Context, name string) error {
 		}
 		return p.header(name, target, info)
 	case !info.Mode().IsRegular():
-		p.other = append(p.other, name)
+		p.other = append(p.other, fmt.Sprintf("%s: it is no file, folder or link", name))
 		return nil
 	case lockFile(info), p.withDatabase(name):
 		return nil
@@ -125,14 +125,14 @@ func (p *packer) file(ctx context.Context, name string) error {
 		}
 		p.torn[name] = c.doubt
 	}
-	if err := p.copied(name, c); err != nil || c.log == nil {
+	if err := p.add(name, c); err != nil || c.log == nil {
 		return err
 	}
-	return p.copied(name+sqlLog, c.log)
+	return p.add(name+sqlLog, c.log)
 }
 
-// copied packs a copy.
-func (p *packer) copied(name string, c *copied) error {
+// add packs a copy.
+func (p *packer) add(name string, c *copied) error {
 	if err := p.header(name, "", sized{c.info, c.size}); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Volumes that are left out: what is in those of the databases is asked of their
@@ -24,30 +25,46 @@ func isLeftOut(volume string) bool {
 // nothing.
 var handOver = []string{"mosquitto", "broker", "runcontrol", "loader", "calibration"}
 
-// volumesOf lists the folders that are volumes, in the order in which they are
-// copied.
-func volumesOf(dir string) ([]string, error) {
+// volumesOf lists the folders that are volumes, links to folders too, in the
+// order in which they are copied. What else is there is left over.
+func volumesOf(dir string) (names, left []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("DCS_VOLUMES_DIR: %w", err)
+		return nil, nil, fmt.Errorf("DCS_VOLUMES_DIR: %w", err)
 	}
-	var names []string
 	for _, e := range entries {
-		if e.IsDir() && !isLeftOut(e.Name()) {
+		if isLeftOut(e.Name()) {
+			continue
+		}
+		info, err := os.Stat(filepath.Join(dir, e.Name()))
+		switch {
+		case err != nil:
+			left = append(left, fmt.Sprintf("%q: %v", e.Name(), err))
+		case !info.IsDir():
+			left = append(left, fmt.Sprintf("%q: it is no folder", e.Name()))
+		case !utf8.ValidString(e.Name()):
+			left = append(left, fmt.Sprintf("%q: its name is no UTF-8", e.Name()))
+		default:
 			names = append(names, e.Name())
 		}
 	}
 	slices.SortFunc(names, func(a, b string) int {
 		return cmp.Or(cmp.Compare(slices.Index(handOver, a), slices.Index(handOver, b)), strings.Compare(a, b))
 	})
-	return names, nil
+	return names, left, nil
 }
 
 // volumes packs each volume into a file.
 func (b *maker) volumes(ctx context.Context) error {
-	names, err := volumesOf(b.src.Volumes)
+	names, left, err := volumesOf(b.src.Volumes)
 	if err != nil {
 		return err
+	}
+	for _, what := range left {
+		b.skip("volumes: %s", what)
+	}
+	if len(names) == 0 {
+		return fmt.Errorf("there is none in %s, DCS_VOLUMES_DIR: mount them, or leave them out with --only", b.src.Volumes)
 	}
 	b.manifest.Volumes = make(map[string]Tree, len(names))
 	for _, name := range names {
@@ -59,6 +76,9 @@ func (b *maker) volumes(ctx context.Context) error {
 }
 
 func (b *maker) volume(ctx context.Context, name string) error {
+	if err := outside(filepath.Join(b.src.Volumes, name), b.dir); err != nil {
+		return err
+	}
 	root, err := os.OpenRoot(filepath.Join(b.src.Volumes, name))
 	if err != nil {
 		return err
@@ -84,7 +104,7 @@ func (b *maker) note(tree string, p *packer) {
 		b.manifest.Torn[tree+"/"+name] = doubt
 		b.log.Warn("a file did not stand still", "file", tree+"/"+name, "what", doubt)
 	}
-	for _, name := range p.other {
-		b.manifest.Skipped = append(b.manifest.Skipped, tree+"/"+name)
+	for _, what := range p.other {
+		b.skip("%s/%s", tree, what)
 	}
 }

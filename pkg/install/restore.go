@@ -22,9 +22,11 @@ const (
 	manifestName = "manifest.json"
 	configName   = "config.tar.gz"
 	newestFormat = 1
-
-	maxConfig = 64 << 20 // bytes; secrets and a few files of settings have kilobytes
 )
+
+// MaxConfig is how many bytes of configuration are taken out of a backup, packed
+// and unpacked: secrets and a few files of settings have kilobytes.
+const MaxConfig = 64 << 20
 
 // saved is a file in a backup.
 type saved struct {
@@ -116,7 +118,7 @@ func readConfig(dir string) ([]byte, error) {
 		return nil, fmt.Errorf("%s is not one of dcs backup", manifestName)
 	case !ok:
 		return nil, errors.New("it has no configuration: it was made where dcs backup did not see the installation's folder. Take another backup, or run this without --from for new secrets")
-	case want.Size > maxConfig:
+	case want.Size > MaxConfig:
 		return nil, fmt.Errorf("%s has %d bytes: no configuration is that large", configName, want.Size)
 	}
 	f, err := os.Open(filepath.Join(dir, configName))
@@ -143,7 +145,7 @@ func unpack(packed []byte) ([]saved, error) {
 		return nil, err
 	}
 	var files []saved
-	left := int64(maxConfig)
+	left := int64(MaxConfig)
 	for t := tar.NewReader(z); ; {
 		h, err := t.Next()
 		if errors.Is(err, io.EOF) {
