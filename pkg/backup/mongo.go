@@ -19,6 +19,13 @@ func (b *maker) mongo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	others, err := b.src.Mongo.Others(ctx)
+	if err != nil {
+		return err
+	}
+	for _, other := range others {
+		b.skip("MongoDB's %s: it is no plain collection", other)
+	}
 	part := &MongoPart{Version: version, Collections: make(map[string]int64, len(names))}
 	for _, name := range names {
 		n, err := b.collection(ctx, name)
@@ -32,7 +39,7 @@ func (b *maker) mongo(ctx context.Context) error {
 }
 
 func (b *maker) collection(ctx context.Context, name string) (n int64, err error) {
-	indexes, err := b.src.Mongo.Indexes(ctx, name)
+	about, err := b.src.Mongo.Metadata(ctx, name)
 	if err != nil {
 		return 0, err
 	}
@@ -40,7 +47,7 @@ func (b *maker) collection(ctx context.Context, name string) (n int64, err error
 	if err != nil {
 		return 0, err
 	}
-	if _, err := out.Write(indexes); err != nil {
+	if _, err := out.Write(about); err != nil {
 		out.drop()
 		return 0, err
 	}
@@ -70,6 +77,14 @@ func mongoFile(collection, end string) string {
 // loadMongo stores the documents of each collection and counts them.
 func (r *restorer) loadMongo(ctx context.Context) error {
 	for name, want := range r.manifest.Mongo.Collections {
+		about, err := r.backup.ReadFile(mongoFile(name, "json"))
+		if err != nil {
+			return err
+		}
+		about = bytes.TrimSpace(about)
+		if err := r.to.Mongo.MakeCollection(ctx, name, about); err != nil {
+			return err
+		}
 		f, err := r.open(mongoFile(name, "bson.gz"))
 		if err != nil {
 			return err
@@ -79,11 +94,7 @@ func (r *restorer) loadMongo(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		indexes, err := r.backup.ReadFile(mongoFile(name, "json"))
-		if err != nil {
-			return err
-		}
-		if err := r.to.Mongo.MakeIndexes(ctx, name, bytes.TrimSpace(indexes)); err != nil {
+		if err := r.to.Mongo.MakeIndexes(ctx, name, about); err != nil {
 			return err
 		}
 		has, err := r.to.Mongo.Count(ctx, name)

@@ -44,7 +44,7 @@ func (c *Client) Collections(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, c.fail(ctx, "listing the collections", err)
 	}
-	names = slices.DeleteFunc(names, func(name string) bool { return strings.HasPrefix(name, "system.") })
+	names = slices.DeleteFunc(names, isSystem)
 	slices.SortFunc(names, func(a, b string) int {
 		if d := rank(a) - rank(b); d != 0 {
 			return d
@@ -52,6 +52,25 @@ func (c *Client) Collections(ctx context.Context) ([]string, error) {
 		return strings.Compare(a, b)
 	})
 	return names, nil
+}
+
+func isSystem(name string) bool { return strings.HasPrefix(name, "system.") }
+
+// Others describes what Collections leaves out: views and time series.
+func (c *Client) Others(ctx context.Context) (list []string, err error) {
+	one, cancel := c.within(ctx)
+	defer cancel()
+	specs, err := c.db.ListCollectionSpecifications(one, bson.D{})
+	if err != nil {
+		return nil, c.fail(ctx, "listing views", err)
+	}
+	for _, s := range specs {
+		if s.Type != "collection" && s.Type != "" && !isSystem(s.Name) {
+			list = append(list, fmt.Sprintf("%s (%s)", s.Name, s.Type))
+		}
+	}
+	slices.Sort(list)
+	return list, nil
 }
 
 func rank(collection string) int {
@@ -89,40 +108,91 @@ func (c *Client) Dump(ctx context.Context, collection string, w io.Writer) (n in
 	}
 }
 
-// Indexes returns a collection's indexes but for the one of _id, as extended
-// JSON: {"indexes":[{"key":…,"name":…}]}.
-func (c *Client) Indexes(ctx context.Context, collection string) ([]byte, error) {
+// Metadata returns how a collection was made and its indexes but for the one of
+// _id, as extended JSON: {"options":{…},"indexes":[{"key":…,"name":…}]}.
+func (c *Client) Metadata(ctx context.Context, collection string) ([]byte, error) {
 	one, cancel := c.within(ctx)
 	defer cancel()
-	doing := "listing the indexes of " + collection
-	cursor, err := c.db.Collection(collection).Indexes().List(one)
+	doing := "describing " + collection
+	specs, err := c.db.ListCollectionSpecifications(one, bson.D{{Key: "name", Value: collection}})
 	if err != nil {
 		return nil, c.fail(ctx, doing, err)
 	}
-	var all []bson.Raw
-	if err := cursor.All(one, &all); err != nil {
+	var made bson.D
+	for _, s := range specs { // FerretDB may list all
+		if s.Name == collection && len(s.Options) > 0 {
+			if err := bson.Unmarshal(s.Options, &made); err != nil {
+				return nil, c.fail(ctx, doing, err)
+			}
+		}
+	}
+	indexes, err := c.indexList(one, collection)
+	if err != nil {
 		return nil, c.fail(ctx, doing, err)
+	}
+	about := bson.D{{Key: "indexes", Value: indexes}}
+	if len(made) > 0 {
+		about = append(bson.D{{Key: "options", Value: made}}, about...)
+	}
+	b, err := bson.MarshalExtJSON(about, true, false)
+	return b, c.fail(ctx, doing, err)
+}
+
+func (c *Client) indexList(ctx context.Context, collection string) (bson.A, error) {
+	cursor, err := c.db.Collection(collection).Indexes().List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []bson.Raw
+	if err := cursor.All(ctx, &all); err != nil {
+		return nil, err
 	}
 	indexes := bson.A{}
 	for _, raw := range all {
 		var index bson.D // of which the client would make a map: the order of the keys matters
 		if err := bson.Unmarshal(raw, &index); err != nil {
-			return nil, c.fail(ctx, doing, err)
+			return nil, err
 		}
 		index = slices.DeleteFunc(index, func(e bson.E) bool { return e.Key == "ns" || e.Key == "v" })
 		if !slices.ContainsFunc(index, func(e bson.E) bool { return e.Key == "name" && e.Value == "_id_" }) {
 			indexes = append(indexes, index)
 		}
 	}
-	b, err := bson.MarshalExtJSON(bson.D{{Key: "indexes", Value: indexes}}, true, false)
-	return b, c.fail(ctx, doing, err)
+	return indexes, nil
+}
+
+// layout is what Metadata writes.
+type layout struct {
+	Options bson.D
+	Indexes []bson.D
+}
+
+// MakeCollection makes a collection with the options that it had, unless it is
+// there. One without options is made when it gets documents or indexes.
+func (c *Client) MakeCollection(ctx context.Context, collection string, about []byte) error {
+	doing := "making " + collection
+	var want layout
+	if err := bson.UnmarshalExtJSON(about, true, &want); err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	if len(want.Options) == 0 {
+		return nil
+	}
+	names, err := c.Collections(ctx)
+	if err != nil || slices.Contains(names, collection) {
+		return err
+	}
+	one, cancel := context.WithTimeout(ctx, dumpSilence)
+	defer cancel()
+	err = c.db.RunCommand(one, append(bson.D{{Key: "create", Value: collection}}, want.Options...)).Err()
+	return c.fail(ctx, doing, err)
 }
 
 // MakeIndexes makes those of the indexes that are missing.
-func (c *Client) MakeIndexes(ctx context.Context, collection string, list []byte) error {
+func (c *Client) MakeIndexes(ctx context.Context, collection string, about []byte) error {
 	doing := "making the indexes of " + collection
-	var want struct{ Indexes []bson.D }
-	if err := bson.UnmarshalExtJSON(list, true, &want); err != nil {
+	var want layout
+	if err := bson.UnmarshalExtJSON(about, true, &want); err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	have, err := c.indexes(ctx, c.db.Collection(collection))

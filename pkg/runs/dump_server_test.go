@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
 // TestServerDump takes all out of one server and puts it into another, twice.
@@ -19,6 +20,9 @@ func TestServerDump(t *testing.T) {
 	file, data := fileOf(t, "results.root", 3<<20)
 	require.NoError(t, from.PutFile(t.Context(), 7, sample(7).UID, file, data))
 
+	// One that was made with options has them in the copy too.
+	require.NoError(t, from.db.RunCommand(t.Context(), bson.D{{Key: "create", Value: "ring"}, {Key: "capped", Value: true}, {Key: "size", Value: int64(1 << 20)}}).Err())
+
 	_, to := prepared(t)
 	names, err := from.Collections(t.Context())
 	require.NoError(t, err)
@@ -28,13 +32,14 @@ func TestServerDump(t *testing.T) {
 			var documents bytes.Buffer
 			n, err := from.Dump(t.Context(), name, &documents)
 			require.NoError(t, err)
-			indexes, err := from.Indexes(t.Context(), name)
+			indexes, err := from.Metadata(t.Context(), name)
 			require.NoError(t, err)
+			require.NoError(t, to.MakeCollection(t.Context(), name, indexes))
 			loaded, err := to.Load(t.Context(), name, bytes.NewReader(documents.Bytes()))
 			require.NoError(t, err, "round %d, %s", round, name)
 			assert.Equal(t, n, loaded, name)
 			require.NoError(t, to.MakeIndexes(t.Context(), name, indexes))
-			again, err := to.Indexes(t.Context(), name)
+			again, err := to.Metadata(t.Context(), name)
 			require.NoError(t, err)
 			assert.Equal(t, string(indexes), string(again))
 			count, err := to.Count(t.Context(), name)
@@ -42,6 +47,12 @@ func TestServerDump(t *testing.T) {
 			assert.Equal(t, n, count)
 		}
 	}
+	about, err := to.Metadata(t.Context(), "ring")
+	require.NoError(t, err)
+	assert.Contains(t, string(about), `"capped":true`)
+	others, err := from.Others(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, others)
 	for _, n := range []int64{1, 7, 30} {
 		a, err := from.Get(t.Context(), n)
 		require.NoError(t, err)

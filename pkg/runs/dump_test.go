@@ -33,5 +33,7 @@ func TestLoadRefuses(t *testing.T) {
 		_, err := c.Load(t.Context(), "runs", bytes.NewReader(b))
 		require.ErrorContains(t, err, "document 1 of runs", what)
 	}
+	require.ErrorContains(t, c.MakeCollection(t.Context(), "runs", []byte("{")), "making runs")
+	require.NoError(t, c.MakeCollection(t.Context(), "runs", []byte(`{"indexes":[]}`)), "nothing is asked of the server")
 	require.ErrorContains(t, c.MakeIndexes(t.Context(), "runs", []byte("{")), "indexes of runs")
 }
