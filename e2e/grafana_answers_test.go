@@ -149,6 +149,14 @@ func (a answers) check(t *testing.T, uid string, panels []dashboardPanel) {
 			}
 		}
 	}
+	for _, query := range []string{"Freshness A", "Freshness B"} {
+		for _, p := range a.of(query, monthSupply) {
+			assert.Zero(t, p.value, "%s: of a supply that has been silent for an hour", query)
+		}
+		for _, p := range a.of(query, "hv") {
+			assert.InDelta(t, 100, p.value, 33, "%s: of a supply that speaks", query)
+		}
+	}
 	if uid == "dcs-device" {
 		a.checkSupplies(t, panels)
 	}
