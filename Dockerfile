@@ -29,9 +29,9 @@ COPY services services
 COPY --from=console /src/services/gateway/console/dist services/gateway/console/dist
 ARG VERSION=0.1.0
 # All programs at once: the layer is the same for every BIN and built only once.
-RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X trackerdcs/pkg/version.version=${VERSION}" \
+RUN CGO_ENABLED=0 GOCACHE=/tmp/build go build -trimpath -ldflags "-s -w -X trackerdcs/pkg/version.version=${VERSION}" \
         -o /out/ ./cmd/... ./drivers/... ./services/... \
-    && rm -rf /root/.cache && mkdir -p /owned/data
+    && rm -rf /tmp/build && mkdir -p /owned/data
 # What goes into this image. COPY cannot leave out what has no name.
 ARG BIN=dcs
 ARG EXTRA=
