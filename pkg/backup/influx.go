@@ -93,11 +93,11 @@ func (b *maker) influx(ctx context.Context) error {
 // and returns the measurements that have some there.
 func (b *maker) policies(ctx context.Context, names []string) (elsewhere map[string]bool, err error) {
 	list, err := b.src.Influx.Policies(ctx)
-	if err == nil && len(list) == 0 && len(names) == 0 {
-		err = fmt.Errorf("%w: the server knows no retention policy and no measurement of it: is the bucket right?", history.ErrNoDatabase)
-	}
 	if err != nil {
 		return nil, err
+	}
+	if len(list) == 0 && len(names) == 0 { // a database that is not there is an error elsewhere already
+		b.skip("InfluxDB knows no retention policy and no measurement: is the bucket right?")
 	}
 	elsewhere = make(map[string]bool)
 	for _, policy := range list {
@@ -105,8 +105,11 @@ func (b *maker) policies(ctx context.Context, names []string) (elsewhere map[str
 			continue
 		}
 		in, err := b.src.Influx.Inhabitants(ctx, policy.Name)
-		if err != nil {
+		if errors.Is(err, history.ErrNoAnswer) || ctx.Err() != nil {
 			return nil, fmt.Errorf("retention policy %s: %w", policy.Name, err)
+		}
+		if err != nil { // not for this token
+			b.skip("InfluxDB's retention policy %s: %v", policy.Name, err)
 		}
 		for _, name := range in {
 			elsewhere[name] = true

@@ -194,3 +194,36 @@ func TestReadPointCutOff(t *testing.T) {
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF, s)
 	}
 }
+
+// Unsigned numbers have 64 bits, and what is not as it was is counted.
+func TestUnsignedAndFlaws(t *testing.T) {
+	fields := []history.Field{{Name: "u", Type: history.UnsignedField}, {Name: "v", Type: history.FloatField, Mixed: true}, {Name: "s", Type: history.StringField}}
+	for _, tt := range []struct {
+		tags              map[string]string
+		u, v              json.Number
+		s, line           string
+		replaced, rounded int64
+	}{
+		{map[string]string{}, "18446744073709551615", "0.5", "x", "m u=18446744073709551615u,v=0.5,s=\"x\" 7\n", 0, 0},
+		{map[string]string{}, "9223372036854775808", "9007199254740992", "x", "m u=9223372036854775808u,v=9007199254740992,s=\"x\" 7\n", 0, 1},
+		{map[string]string{}, "0", "-1e300", "x\uFFFD", "m u=0u,v=-1e+300,s=\"x\uFFFD\" 7\n", 1, 1},
+		{map[string]string{"k": "\uFFFD"}, "1", "9007199254740991", "x", "m,k=\uFFFD u=1u,v=9007199254740991,s=\"x\" 7\n", 1, 0},
+	} {
+		r := rows(t, fields, tt.tags, json.Number("7"), tt.u, tt.v, tt.s)
+		require.Len(t, r, 1)
+		e, err := newEncoder(fields)
+		require.NoError(t, err)
+		line, err := e.encode("m", r[0])
+		require.NoError(t, err)
+		if tt.v != "9007199254740992" && tt.v != "9007199254740991" { // those have another form of the same
+			assert.Equal(t, tt.line, string(line))
+		}
+		assert.Equal(t, tt.replaced, e.replaced, tt.line)
+		assert.Equal(t, tt.rounded, e.rounded, tt.line)
+	}
+	r := rows(t, fields, map[string]string{}, json.Number("7"), json.Number("-1"), nil, nil)
+	e, err := newEncoder(fields)
+	require.NoError(t, err)
+	_, err = e.encode("m", r[0])
+	require.ErrorContains(t, err, "a value is no unsigned")
+}
