@@ -76,8 +76,11 @@ func (b *maker) influx(ctx context.Context) error {
 // and returns the measurements that have some there.
 func (b *maker) policies(ctx context.Context, names []string) (elsewhere map[string]bool, err error) {
 	list, err := b.src.Influx.Policies(ctx)
-	if err != nil {
+	switch {
+	case errors.Is(err, history.ErrNoAnswer), errors.Is(err, history.ErrNoDatabase), ctx.Err() != nil:
 		return nil, err
+	case err != nil: // not every version lets every token ask
+		b.skip("InfluxDB's retention policies but the one that is saved, if there are any: %v", err)
 	}
 	if len(list) == 0 && len(names) == 0 { // a database that is not there is an error elsewhere already
 		b.skip("InfluxDB knows no retention policy and no measurement: is the bucket right?")
