@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"trackerdcs/pkg/strictyaml"
 )
 
 // draft is a rule that is being read, with what has to be known of its other
@@ -19,13 +21,13 @@ type draft struct {
 	time                                  ast.Node
 }
 
-func (p *mappingParser) rule(n ast.Node) rule {
-	d := draft{rule: rule{number: p.number, line: lineOf(firstOf(n)), form: auto}}
-	keep := func(to *ast.Node) func(ast.Node) { return func(n ast.Node) { *to = n } }
-	before := len(p.errs)
-	p.keys(n, "a rule", keys{
+func (p *mappingParser) rule(number int, n ast.Node) rule {
+	d := draft{rule: rule{number: number, line: strictyaml.LineOf(firstOf(n)), form: auto}}
+	keep := func(to *ast.Node) func(int, ast.Node) { return func(_ int, n ast.Node) { *to = n } }
+	before := p.Mistakes()
+	p.keys(n, "a rule", strictyaml.Keys{
 		"topic": keep(&d.topic), "measurement": keep(&d.measurement), "tags": keep(&d.tags),
-		"payload": func(n ast.Node) { p.payload(&d, n) },
+		"payload": func(_ int, n ast.Node) { p.payload(&d, n) },
 		"fields":  keep(&d.fields), "field": keep(&d.field), "time": keep(&d.time),
 		"time_format": keep(&d.timeFormat), "tag_keys": keep(&d.tagKeys),
 	}, "topic", "measurement")
@@ -40,7 +42,7 @@ func (p *mappingParser) rule(n ast.Node) rule {
 	p.fields(&d)
 	p.tagKeys(&d)
 	p.time(&d)
-	if len(p.errs) == before {
+	if p.Mistakes() == before {
 		p.names(&d)
 	}
 	return d.rule
@@ -49,19 +51,19 @@ func (p *mappingParser) rule(n ast.Node) rule {
 func (p *mappingParser) payload(d *draft, n ast.Node) {
 	d.form = form(p.text(n, "payload"))
 	if !slices.Contains([]form{auto, formObject, formList, formNumber}, d.form) {
-		p.bad(lineOf(n), "payload %q: use object, list, number or auto", string(d.form))
+		p.Bad(strictyaml.LineOf(n), "payload %q: use object, list, number or auto", string(d.form))
 		d.form = auto
 	}
 }
 
 // topic takes the filter and notes where its placeholders are.
 func (p *mappingParser) topic(d *draft) {
-	before := len(p.errs)
+	before := p.Mistakes()
 	topic := p.text(d.topic, "topic")
-	if len(p.errs) > before {
+	if p.Mistakes() > before {
 		return
 	}
-	bad := func(format string, args ...any) { p.bad(lineOf(d.topic), "topic "+format, args...) }
+	bad := func(format string, args ...any) { p.Bad(strictyaml.LineOf(d.topic), "topic "+format, args...) }
 	if strings.ContainsFunc(topic, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		bad("%q has a control character", topic)
 	}
@@ -88,7 +90,7 @@ func (p *mappingParser) topic(d *draft) {
 			bad("%q: level %q: + and # take a whole level", topic, level)
 		}
 	}
-	if len(p.errs) == before {
+	if p.Mistakes() == before {
 		d.rule.topic, d.filter = topic, strings.Join(levels, "/")
 	}
 }
@@ -104,20 +106,20 @@ func placeholder(s string) (name string, ok bool) {
 }
 
 func (p *mappingParser) measurement(d *draft) {
-	before := len(p.errs)
+	before := p.Mistakes()
 	d.rule.measurement = p.template(d, d.measurement, "measurement")
-	if len(p.errs) == before && d.rule.measurement.fixed() {
+	if p.Mistakes() == before && d.rule.measurement.fixed() {
 		if err := checkMeasurement(d.rule.measurement.fill(nil)); err != nil {
-			p.bad(lineOf(d.measurement), "%v", err)
+			p.Bad(strictyaml.LineOf(d.measurement), "%v", err)
 		}
 	}
 }
 
 // template takes a text with placeholders.
 func (p *mappingParser) template(d *draft, n ast.Node, what string) template {
-	before := len(p.errs)
+	before := p.Mistakes()
 	rest := p.text(n, what)
-	if len(p.errs) > before {
+	if p.Mistakes() > before {
 		return nil
 	}
 	whole := rest
@@ -135,19 +137,19 @@ func (p *mappingParser) template(d *draft, n ast.Node, what string) template {
 		end := strings.IndexByte(rest, '}') + 1
 		name, ok := placeholder(rest[:end])
 		if !ok {
-			p.bad(lineOf(n), "%s %q: a placeholder is written {room}", what, whole)
+			p.Bad(strictyaml.LineOf(n), "%s %q: a placeholder is written {room}", what, whole)
 			return t
 		}
 		level, ok := d.places[name]
 		if !ok && d.filter != "" { // else the topic has been complained of
-			p.bad(lineOf(n), "%s %q: {%s} is not in the topic: put it there in place of a +", what, whole, name)
+			p.Bad(strictyaml.LineOf(n), "%s %q: {%s} is not in the topic: put it there in place of a +", what, whole, name)
 		}
 		t = append(t, part{level: level})
 		rest = rest[end:]
 	}
 	for _, part := range t {
 		if err := checkWord(part.text); part.text != "" && err != nil {
-			p.bad(lineOf(n), "%s: %v", what, err)
+			p.Bad(strictyaml.LineOf(n), "%s: %v", what, err)
 		}
 	}
 	return t
@@ -160,7 +162,7 @@ func (p *mappingParser) entries(n ast.Node, what string, take func(name string, 
 	}
 	entries, ok := n.(ast.MapNode)
 	if !ok {
-		p.bad(lineOf(n), "%s has to be names with values, as {name: …}", what)
+		p.Bad(strictyaml.LineOf(n), "%s has to be names with values, as {name: …}", what)
 		return
 	}
 	some := false
@@ -168,16 +170,16 @@ func (p *mappingParser) entries(n ast.Node, what string, take func(name string, 
 		some = true
 		name, ok := scalar(it.Key())
 		if !ok {
-			p.bad(lineOf(it.Key()), "%s: a name has to be a text", what)
+			p.Bad(strictyaml.LineOf(it.Key()), "%s: a name has to be a text", what)
 			continue
 		}
 		if err := checkName(name); err != nil {
-			p.bad(lineOf(it.Key()), "%s: %v", what, err)
+			p.Bad(strictyaml.LineOf(it.Key()), "%s: %v", what, err)
 		}
 		take(name, it.Value())
 	}
 	if !some {
-		p.bad(lineOf(n), "%s is empty: name one, or leave it out", what)
+		p.Bad(strictyaml.LineOf(n), "%s is empty: name one, or leave it out", what)
 	}
 }
 
@@ -201,10 +203,10 @@ func (p *mappingParser) field(d *draft) {
 	if d.field != nil {
 		name = p.text(d.field, "field")
 		if err := checkName(name); name != "" && err != nil {
-			p.bad(lineOf(d.field), "field: %v", err)
+			p.Bad(strictyaml.LineOf(d.field), "field: %v", err)
 		}
 		if d.form == formObject || d.form == formList {
-			p.bad(lineOf(d.field), "field names a bare number: for %s say fields: {%s: key}", d.form.article(), name)
+			p.Bad(strictyaml.LineOf(d.field), "field names a bare number: for %s say fields: {%s: key}", d.form.article(), name)
 		}
 	}
 	d.bare, d.bareName = newColumn(mapped, name), name
@@ -213,11 +215,11 @@ func (p *mappingParser) field(d *draft) {
 func (p *mappingParser) fields(d *draft) {
 	d.all = d.fields == nil
 	if d.form == formNumber && d.fields != nil {
-		p.bad(lineOf(firstOf(d.fields)), "a bare number has no fields: say field: name")
+		p.Bad(strictyaml.LineOf(firstOf(d.fields)), "a bare number has no fields: say field: name")
 		return
 	}
 	places := 0
-	before := len(p.errs)
+	before := p.Mistakes()
 	p.entries(d.fields, "fields", func(name string, v ast.Node) {
 		path := p.path(v, "field "+name)
 		if _, err := strconv.ParseUint(path, 10, 16); err == nil {
@@ -225,8 +227,8 @@ func (p *mappingParser) fields(d *draft) {
 		}
 		d.wants = append(d.wants, want{path: path, use: asField, name: name, column: newColumn(mapped, name)})
 	})
-	if len(p.errs) == before && d.form == formList && places > 0 && places < len(d.wants) {
-		p.bad(lineOf(firstOf(d.fields)), "fields of a list are either all places (0, 1 …), for a list of numbers, or all keys, for a list of objects")
+	if p.Mistakes() == before && d.form == formList && places > 0 && places < len(d.wants) {
+		p.Bad(strictyaml.LineOf(firstOf(d.fields)), "fields of a list are either all places (0, 1 …), for a list of numbers, or all keys, for a list of objects")
 	}
 }
 
@@ -235,14 +237,14 @@ func (p *mappingParser) fields(d *draft) {
 func (p *mappingParser) path(n ast.Node, what string) string {
 	path, ok := scalar(n)
 	if !ok || path == "" {
-		p.bad(lineOf(n), "%s has to be a key, as temp or p.hPa, or a place in a list, as 0", what)
+		p.Bad(strictyaml.LineOf(n), "%s has to be a key, as temp or p.hPa, or a place in a list, as 0", what)
 	}
 	return path
 }
 
 func (p *mappingParser) tagKeys(d *draft) {
 	if d.form == formNumber && d.tagKeys != nil {
-		p.bad(lineOf(firstOf(d.tagKeys)), "a bare number has no tag_keys: take tags from the topic")
+		p.Bad(strictyaml.LineOf(firstOf(d.tagKeys)), "a bare number has no tag_keys: take tags from the topic")
 		return
 	}
 	n := 0
@@ -252,14 +254,14 @@ func (p *mappingParser) tagKeys(d *draft) {
 		n++
 	})
 	if n > maxTagKeys {
-		p.bad(lineOf(firstOf(d.tagKeys)), "%d tag_keys: at most %d", n, maxTagKeys)
+		p.Bad(strictyaml.LineOf(firstOf(d.tagKeys)), "%d tag_keys: at most %d", n, maxTagKeys)
 	}
 }
 
 func (p *mappingParser) time(d *draft) {
 	if d.time != nil {
 		if d.form == formNumber {
-			p.bad(lineOf(d.time), "a bare number has no time: leave it out, and the time is that of arrival")
+			p.Bad(strictyaml.LineOf(d.time), "a bare number has no time: leave it out, and the time is that of arrival")
 		}
 		d.wants = append(d.wants, want{path: p.path(d.time, "time"), use: asTime})
 	}
@@ -268,9 +270,9 @@ func (p *mappingParser) time(d *draft) {
 	}
 	d.format = p.text(d.timeFormat, "time_format")
 	if _, ok := unixUnits[d.format]; !ok && d.format != rfc3339 {
-		p.bad(lineOf(d.timeFormat), "time_format %q: use rfc3339, s, ms, us or ns", d.format)
+		p.Bad(strictyaml.LineOf(d.timeFormat), "time_format %q: use rfc3339, s, ms, us or ns", d.format)
 	}
 	if d.time == nil {
-		p.bad(lineOf(d.timeFormat), "time_format without time: say which key has the time")
+		p.Bad(strictyaml.LineOf(d.timeFormat), "time_format without time: say which key has the time")
 	}
 }

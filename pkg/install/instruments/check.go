@@ -52,7 +52,7 @@ func checkName(name string) error {
 func (r *reader) fits(i *Instrument, d driver, line int, lines map[string]int, found map[string]bool) {
 	r.model(i, d, line, lines, found)
 	if i.Base != "" && !d.programs {
-		r.bad(lines["base"], "base: %s starts no programs of yours: leave it out", i.Driver)
+		r.Bad(lines["base"], "base: %s starts no programs of yours: leave it out", i.Driver)
 	}
 	allowed := slices.Concat(d.settings, common)
 	var names []string
@@ -64,18 +64,18 @@ func (r *reader) fits(i *Instrument, d driver, line int, lines map[string]int, f
 		why, ours := own[env]
 		switch {
 		case ours:
-			r.bad(at, "setting %s: %s", keyName(env), why)
+			r.Bad(at, "setting %s: %s", keyName(env), why)
 		case !slices.Contains(allowed, env):
-			r.bad(at, "unknown setting %q: %s has %s", keyName(env), i.Driver, strings.Join(names, ", "))
+			r.Bad(at, "unknown setting %q: %s has %s", keyName(env), i.Driver, strings.Join(names, ", "))
 		case value != "":
 			if err := checkValue(env, value); err != nil {
-				r.bad(at, "setting %s: %v", keyName(env), err)
+				r.Bad(at, "setting %s: %v", keyName(env), err)
 			}
 		}
 	}
 	for _, env := range d.required {
 		if _, ok := i.Settings[env]; !ok {
-			r.bad(line, "setting %s is missing: settings: {%s: …}, drivers/%s/README.md says what it is", keyName(env), keyName(env), i.Driver)
+			r.Bad(line, "setting %s is missing: settings: {%s: …}, drivers/%s/README.md says what it is", keyName(env), keyName(env), i.Driver)
 		}
 	}
 	r.legacy(i, lines)
@@ -85,12 +85,12 @@ func (r *reader) fits(i *Instrument, d driver, line int, lines map[string]int, f
 func (r *reader) accountAlone(i *Instrument, lines map[string]int, found map[string]bool) {
 	for _, key := range []string{"model", "address", "base", "files", "docker"} {
 		if found[key] {
-			r.bad(lines[key], "%s: with compose: false nothing is started from here: say it in the compose file that starts the driver", key)
+			r.Bad(lines[key], "%s: with compose: false nothing is started from here: say it in the compose file that starts the driver", key)
 		}
 	}
 	for env := range i.Settings {
 		if env != "DCS_LEGACY_SENSOR" {
-			r.bad(lines["settings "+env], "setting %s: with compose: false only legacy_sensor counts: say it in the compose file that starts the driver", keyName(env))
+			r.Bad(lines["settings "+env], "setting %s: with compose: false only legacy_sensor counts: say it in the compose file that starts the driver", keyName(env))
 		}
 	}
 	r.legacy(i, lines)
@@ -108,27 +108,27 @@ func (r *reader) model(i *Instrument, d driver, line int, lines map[string]int, 
 	if len(d.models) == 0 {
 		for _, key := range []string{"model", "address"} {
 			if found[key] {
-				r.bad(lines[key], "%s: %s has none: leave it out", key, i.Driver)
+				r.Bad(lines[key], "%s: %s has none: leave it out", key, i.Driver)
 			}
 		}
 		return
 	}
 	switch {
 	case !found["model"]:
-		r.bad(line, "model is missing: %s has %s", i.Driver, strings.Join(d.models, ", "))
+		r.Bad(line, "model is missing: %s has %s", i.Driver, strings.Join(d.models, ", "))
 	case i.Model != "" && !slices.Contains(d.models, i.Model):
-		r.bad(lines["model"], "unknown model %q: %s has %s", i.Model, i.Driver, strings.Join(d.models, ", "))
+		r.Bad(lines["model"], "unknown model %q: %s has %s", i.Model, i.Driver, strings.Join(d.models, ", "))
 	}
 	switch {
 	case slices.Contains(d.noAddr, i.Model):
 	case !found["address"]:
-		r.bad(line, `address is missing: where the instrument is, as in "tcp://10.0.0.7:5025" or "serial:///dev/ttyUSB0?baud=9600"`)
+		r.Bad(line, `address is missing: where the instrument is, as in "tcp://10.0.0.7:5025" or "serial:///dev/ttyUSB0?baud=9600"`)
 	case i.Address != "":
 		if err := checkAddress(i.Address); err != nil {
-			r.bad(lines["address"], "%v", err)
+			r.Bad(lines["address"], "%v", err)
 			return
 		}
-		r.hosts = append(r.hosts, host{i.Address, lines["address"], r.where})
+		r.hosts = append(r.hosts, host{i.Address, lines["address"], r.Where()})
 	}
 }
 
@@ -155,12 +155,12 @@ func (r *reader) checkHosts(f *File) {
 		ip := net.ParseIP(name)
 		switch {
 		case slices.Contains(containers, name):
-			r.in(h.where, func() {
-				r.bad(h.line, "address %q: in Docker's network %s is the name of a container and not of the instrument: use its address or full name, as in tcp://10.0.0.7:5025", h.address, u.Hostname())
+			r.In(h.where, func() {
+				r.Bad(h.line, "address %q: in Docker's network %s is the name of a container and not of the instrument: use its address or full name, as in tcp://10.0.0.7:5025", h.address, u.Hostname())
 			})
 		case name == "localhost", ip != nil && ip.IsLoopback():
-			r.in(h.where, func() {
-				r.bad(h.line, "address %q: in its container %s is the driver itself: use the instrument's address, or that of this machine on the network", h.address, u.Hostname())
+			r.In(h.where, func() {
+				r.Bad(h.line, "address %q: in its container %s is the driver itself: use the instrument's address, or that of this machine on the network", h.address, u.Hostname())
 			})
 		}
 	}

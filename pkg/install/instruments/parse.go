@@ -10,17 +10,18 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"trackerdcs/pkg/brokerauth"
+	"trackerdcs/pkg/strictyaml"
 )
 
 // parse reads the file; there tells whether a file of the installation, named
 // relative to its folder, is there.
 func parse(text []byte, there func(string) bool) (*File, error) {
-	r := &reader{}
+	r := newReader()
 	f := &File{Compose: true}
-	if root := r.root(text); root != nil {
+	if root := r.Root(text); root != nil {
 		taken := make(map[string]string)
 		f.Compose = r.compose(root)
-		r.keys(root, "the file", keys{
+		r.Keys(root, "the file", strictyaml.Keys{
 			"compose": func(int, ast.Node) {}, // was read first
 			"instruments": func(_ int, n ast.Node) {
 				r.named(n, "instruments", "instrument", taken, func(name string, line int, n ast.Node) {
@@ -40,7 +41,7 @@ func parse(text []byte, there func(string) bool) (*File, error) {
 		})
 		r.checkHosts(f)
 	}
-	if err := r.err(); err != nil {
+	if err := r.Err(); err != nil {
 		return nil, err
 	}
 	slices.SortFunc(f.Instruments, func(a, b Instrument) int { return strings.Compare(a.Name, b.Name) })
@@ -56,12 +57,12 @@ func (r *reader) compose(root ast.Node) bool {
 		return true // complained of
 	}
 	for it := m.MapRange(); it.Next(); {
-		if key, _ := scalar(it.Key()); key != "compose" {
+		if key, _ := strictyaml.Scalar(it.Key()); key != "compose" {
 			continue
 		}
 		b, ok := it.Value().(*ast.BoolNode)
 		if !ok {
-			r.bad(lineOf(it.Key()), "compose has to be true or false")
+			r.Bad(strictyaml.LineOf(it.Key()), "compose has to be true or false")
 			return true
 		}
 		r.alone = !b.Value
@@ -73,12 +74,12 @@ func (r *reader) compose(root ast.Node) bool {
 // named gives the entries of a map of names, each with a name that is right and
 // that nobody else has.
 func (r *reader) named(n ast.Node, what, one string, taken map[string]string, f func(name string, line int, value ast.Node)) {
-	r.entries(n, what, func(name string, line int, value ast.Node) {
-		r.in(one+" "+name, func() {
+	r.Entries(n, what, func(name string, line int, value ast.Node) {
+		r.In(one+" "+name, func() {
 			if err := checkName(name); err != nil {
-				r.bad(line, "%v", err)
+				r.Bad(line, "%v", err)
 			} else if other, ok := taken[strings.ToLower(name)]; ok {
-				r.bad(line, "%s has this name already: every login at the broker has a name of its own, also where letters are capital; choose another", other)
+				r.Bad(line, "%s has this name already: every login at the broker has a name of its own, also where letters are capital; choose another", other)
 			}
 			taken[strings.ToLower(name)] = one + " " + name
 			f(name, line, value)
@@ -92,13 +93,13 @@ func (r *reader) instrument(name string, line int, n ast.Node, there func(string
 	word := func(key string, to *string) func(int, ast.Node) {
 		return func(line int, n ast.Node) { lines[key] = line; *to = r.text(n, line, key) }
 	}
-	found := r.keys(n, "an instrument", keys{
+	found := r.Keys(n, "an instrument", strictyaml.Keys{
 		"driver": word("driver", &i.Driver), "model": word("model", &i.Model), "address": word("address", &i.Address), "base": word("base", &i.Base),
 		"settings": func(_ int, n ast.Node) {
-			r.entries(n, "settings", func(key string, line int, value ast.Node) {
+			r.Entries(n, "settings", func(key string, line int, value ast.Node) {
 				lines["settings "+envName(key)] = line
 				if !settingRE.MatchString(key) {
-					r.bad(line, "setting %q: write DCS_LIMITS as limits: in small letters, without DCS_", key)
+					r.Bad(line, "setting %q: write DCS_LIMITS as limits: in small letters, without DCS_", key)
 					return
 				}
 				i.Settings[envName(key)] = r.text(value, line, key)
@@ -106,7 +107,7 @@ func (r *reader) instrument(name string, line int, n ast.Node, there func(string
 		},
 		"files": func(line int, n ast.Node) {
 			lines["files"] = line
-			r.items(n, line, "files", func(n ast.Node) {
+			r.Items(n, line, "files", func(n ast.Node) {
 				if m, ok := r.mount(n, there); ok {
 					i.Files = append(i.Files, m)
 				}
@@ -116,10 +117,10 @@ func (r *reader) instrument(name string, line int, n ast.Node, there func(string
 	})
 	switch d, ok := drivers[i.Driver]; {
 	case !found["driver"]:
-		r.bad(line, "driver is missing: one of %s", strings.Join(driverNames(), ", "))
+		r.Bad(line, "driver is missing: one of %s", strings.Join(driverNames(), ", "))
 	case i.Driver == "": // complained of
 	case !ok:
-		r.bad(lines["driver"], "unknown driver %q: one of %s", i.Driver, strings.Join(driverNames(), ", "))
+		r.Bad(lines["driver"], "unknown driver %q: one of %s", i.Driver, strings.Join(driverNames(), ", "))
 	case r.alone:
 		r.accountAlone(&i, lines, found)
 	default:
@@ -137,7 +138,7 @@ func keyName(env string) string { return strings.ToLower(strings.TrimPrefix(env,
 // mount reads source:target. What is not there would be made by Docker, as an
 // empty folder.
 func (r *reader) mount(n ast.Node, there func(string) bool) (Mount, bool) {
-	line := lineOf(n)
+	line := strictyaml.LineOf(n)
 	text := r.text(n, line, "an element of files")
 	if text == "" {
 		return Mount{}, false
@@ -146,11 +147,11 @@ func (r *reader) mount(n ast.Node, there func(string) bool) (Mount, bool) {
 	relative := strings.HasPrefix(source, "./")
 	switch {
 	case !ok || !path.IsAbs(target) || strings.Contains(target, ":") || !relative && !path.IsAbs(source):
-		r.bad(line, "files: %q is not file:place, as in ./procedures.yml:/etc/dcs/procedures.yml", text)
+		r.Bad(line, "files: %q is not file:place, as in ./procedures.yml:/etc/dcs/procedures.yml", text)
 	case target == "/data" || strings.HasPrefix(target, "/data/") || strings.HasPrefix(target, "/run/secrets"):
-		r.bad(line, "files: %s is the driver's own: choose another place", target)
+		r.Bad(line, "files: %s is the driver's own: choose another place", target)
 	case relative && !there(source):
-		r.bad(line, "files: there is no %s: make it first, or mend the path", source)
+		r.Bad(line, "files: there is no %s: make it first, or mend the path", source)
 	default:
 		return Mount{source, target}, true
 	}
@@ -164,20 +165,20 @@ func (r *reader) docker(n ast.Node, line int) map[string]any {
 		return nil
 	}
 	if _, ok := n.(ast.MapNode); !ok {
-		r.bad(line, "docker has to be keys of a compose service with values, as in {cpus: 0.5}")
+		r.Bad(line, "docker has to be keys of a compose service with values, as in {cpus: 0.5}")
 		return nil
 	}
 	if err := yaml.NodeToValue(n, &m); err != nil {
-		r.bad(line, "docker cannot be read: %v", err)
+		r.Bad(line, "docker cannot be read: %v", err)
 	}
 	return m
 }
 
 func (r *reader) outside(name string, line int, n ast.Node) Outside {
 	o := Outside{Name: name}
-	r.keys(n, "an outside device", keys{"topics": func(line int, n ast.Node) {
-		r.items(n, line, "topics", func(n ast.Node) {
-			if t := r.text(n, lineOf(n), "an element of topics"); t != "" {
+	r.Keys(n, "an outside device", strictyaml.Keys{"topics": func(line int, n ast.Node) {
+		r.Items(n, line, "topics", func(n ast.Node) {
+			if t := r.text(n, strictyaml.LineOf(n), "an element of topics"); t != "" {
 				o.Topics = append(o.Topics, t)
 			}
 		})
@@ -192,14 +193,14 @@ func (r *reader) account(line int, a brokerauth.Account) {
 		return // complained of
 	}
 	if _, err := brokerauth.ACL("", []brokerauth.Account{a}); err != nil {
-		r.bad(line, "%v", err)
+		r.Bad(line, "%v", err)
 	}
 }
 
 func (r *reader) person(name string, line int, n ast.Node) Person {
 	role := brokerauth.Role(r.text(n, line, "the role"))
 	if role != "" && role != brokerauth.Operator && role != brokerauth.Viewer {
-		r.bad(line, "role %q: operator may command, viewer may look", role)
+		r.Bad(line, "role %q: operator may command, viewer may look", role)
 	}
 	return Person{name, role}
 }
