@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"trackerdcs/pkg/certs"
 )
 
 // The files of the certificates.
@@ -85,22 +87,22 @@ func (s *session) issue(have map[string]string) error {
 	if err != nil {
 		return err
 	}
-	if old != nil && !s.renews(caCert) && old.CheckSignatureFrom(ca.cert) != nil {
+	if old != nil && !s.renews(caCert) && old.CheckSignatureFrom(ca.Cert) != nil {
 		return fmt.Errorf("secrets/%s was not made here: replace it and secrets/%s by new ones from where it comes from; or remove both, and one is made", serverCert, serverKey)
 	}
-	key, err := newKey()
+	key, err := certs.NewKey()
 	if err != nil {
 		return err
 	}
-	keyPEM, err := encodeKey(key)
+	keyPEM, err := certs.EncodeKey(key)
 	if err != nil {
 		return err
 	}
-	leaf, err := ca.sign(key, hosts, s.Now())
+	leaf, err := sign(ca, key, hosts, s.Now())
 	if err != nil {
 		return err
 	}
-	have[serverKey], have[serverCert] = string(keyPEM), string(encodeCert(leaf))
+	have[serverKey], have[serverCert] = string(keyPEM), string(certs.EncodeCert(leaf))
 	for _, f := range certFiles { // in this order: what depends on another comes later
 		if have[f.name] == "" {
 			continue
@@ -118,7 +120,7 @@ var certFiles = []struct {
 }{{caKey, forOwner}, {caCert, forAll}, {serverKey, forAll}, {serverCert, forAll}}
 
 // authority is the CA that is there, or a new one.
-func (s *session) authority(have map[string]string) (*authority, error) {
+func (s *session) authority(have map[string]string) (*certs.Authority, error) {
 	renew := s.renews(caCert)
 	if !renew && have[caCert] != "" && have[caKey] == "" {
 		return nil, fmt.Errorf("secrets/%s is not there: put it back, or make a new CA with --rotate %s; devices outside need the new secrets/%s then", caKey, caCert, caCert)
@@ -129,7 +131,7 @@ func (s *session) authority(have map[string]string) (*authority, error) {
 		if key, err = parseKey(have[caKey]); err != nil {
 			return nil, fmt.Errorf("secrets/%s: %w: put it back, or make a new CA with --rotate %s", caKey, err, caCert)
 		}
-	} else if key, err = newKey(); err != nil {
+	} else if key, err = certs.NewKey(); err != nil {
 		return nil, err
 	}
 	if have[caCert] != "" && !renew {
@@ -143,18 +145,18 @@ func (s *session) authority(have map[string]string) (*authority, error) {
 		if err != nil {
 			return nil, fmt.Errorf("secrets/%s: %w: put the right one back, or make a new CA with --rotate %s", caCert, err, caCert)
 		}
-		return &authority{cert, key}, nil
+		return &certs.Authority{Cert: cert, Key: key}, nil
 	}
-	cert, err := signCA(key, s.Now())
+	ca, err := newAuthority(key, s.Now())
 	if err != nil {
 		return nil, err
 	}
-	keyPEM, err := encodeKey(key)
+	keyPEM, err := certs.EncodeKey(key)
 	if err != nil {
 		return nil, err
 	}
-	have[caKey], have[caCert] = string(keyPEM), string(encodeCert(cert))
-	return &authority{cert, key}, nil
+	have[caKey], have[caCert] = string(keyPEM), string(certs.EncodeCert(ca.Cert))
+	return ca, nil
 }
 
 // judge says what somebody should know of the broker's certificate.

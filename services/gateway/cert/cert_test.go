@@ -133,7 +133,7 @@ func TestOwnCertificateIsTrusted(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, mode, info.Mode(), name)
 	}
-	ca := s.keeper.(*own).ca.cert
+	ca := s.keeper.(*own).ca.Cert
 	assert.True(t, ca.IsCA && ca.MaxPathLenZero && ca.MaxPathLen == 0)
 	assert.Equal(t, x509.KeyUsageCertSign, ca.KeyUsage)
 	assert.False(t, s.Leaf().IsCA)
@@ -263,11 +263,11 @@ func TestDamagedFiles(t *testing.T) {
 		dir := t.TempDir()
 		s, err := Open(Config{Dir: dir})
 		require.NoError(t, err)
-		key := s.keeper.(*own).ca.key
+		key := s.keeper.(*own).ca.Key
 		remove(t, s.CAFile())
 		s, err = Open(Config{Dir: dir})
 		require.NoError(t, err)
-		assert.True(t, key.Equal(s.keeper.(*own).ca.key))
+		assert.True(t, key.Equal(s.keeper.(*own).ca.Key))
 		_, err = shake(serve(t, s), trusting(t, s.CAFile()))
 		assert.NoError(t, err)
 	})

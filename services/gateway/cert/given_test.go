@@ -17,20 +17,22 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"trackerdcs/pkg/certs"
 )
 
 type issued struct{ cert, key string }
 
 func issue(t *testing.T, dir string, life time.Duration) issued {
 	t.Helper()
-	key, err := newKey()
+	key, err := certs.NewKey()
 	require.NoError(t, err)
 	return write(t, dir, key, &key.PublicKey, life)
 }
 
 func write(t *testing.T, dir string, key, public any, life time.Duration) issued {
 	t.Helper()
-	serial, err := newSerial()
+	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
 	require.NoError(t, err)
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
 		SerialNumber: serial, NotBefore: time.Now().Add(-100 * day), NotAfter: time.Now().Add(life), DNSNames: []string{"localhost"},
@@ -174,7 +176,7 @@ func TestExpired(t *testing.T) {
 func TestVersionsAndSuites(t *testing.T) {
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	require.NoError(t, err)
-	ec, err := newKey()
+	ec, err := certs.NewKey()
 	require.NoError(t, err)
 	for name, key := range map[string]any{"ECDSA": ec, "RSA": rsaKey} {
 		t.Run(name, func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"time"
 
+	"trackerdcs/pkg/certs"
 	"trackerdcs/pkg/disk"
 )
 
@@ -23,13 +24,7 @@ type own struct {
 	dir   string
 	hosts hosts
 	log   *slog.Logger
-	ca    *authority
-}
-
-// authority is a CA: it signs the gateway's certificates and nothing else.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+	ca    *certs.Authority // signs the gateway's certificates and nothing else
 }
 
 func (o *own) caFile() string     { return filepath.Join(o.dir, "ca.pem") }
@@ -69,7 +64,7 @@ func (o *own) openCA(now time.Time) error {
 	}
 	key, err := o.readCAKey() // a start that was cut short has left it
 	if err != nil {
-		if key, err = newKey(); err != nil {
+		if key, err = certs.NewKey(); err != nil {
 			return err
 		}
 		if err := writeKey(o.caKeyFile(), key); err != nil {
@@ -85,7 +80,7 @@ func (o *own) openCA(now time.Time) error {
 
 var errDamaged = errors.New("it is damaged")
 
-func (o *own) readCA() (*authority, error) {
+func (o *own) readCA() (*certs.Authority, error) {
 	b, err := os.ReadFile(o.caFile())
 	if err != nil {
 		return nil, err
@@ -107,7 +102,7 @@ func (o *own) readCA() (*authority, error) {
 	if !key.PublicKey.Equal(cert.PublicKey) || !cert.IsCA {
 		return nil, fmt.Errorf("%w: %s is not the certificate of the key in %s", errDamaged, o.caFile(), o.caKeyFile())
 	}
-	return &authority{cert, key}, nil
+	return &certs.Authority{Cert: cert, Key: key}, nil
 }
 
 func (o *own) readCAKey() (*ecdsa.PrivateKey, error) {
@@ -133,23 +128,23 @@ func (o *own) readCAKey() (*ecdsa.PrivateKey, error) {
 // issueCA makes the CA's certificate. A later one has the same name and key: who
 // trusts the one before goes on until that ends, and has a year to take the new one.
 func (o *own) issueCA(key *ecdsa.PrivateKey, now time.Time) error {
-	cert, err := signCA(key, now)
+	ca, err := certs.NewAuthority("trackerdcs gateway CA", key, now, now.Add(caLife))
 	if err != nil {
 		return err
 	}
-	if err := disk.WriteFile(o.caFile(), encodeCert(cert), 0o644); err != nil {
+	if err := disk.WriteFile(o.caFile(), certs.EncodeCert(ca.Cert), 0o644); err != nil {
 		return fmt.Errorf("keeping the gateway's CA: %w", err)
 	}
-	o.ca = &authority{cert, key}
+	o.ca = ca
 	return nil
 }
 
 // renew issues the CA and the certificate anew when it is time, and the
 // certificate when it is for other hosts.
 func (o *own) renew(now time.Time, used *tls.Certificate) (*tls.Certificate, error) {
-	if now.After(o.ca.cert.NotAfter.Add(-caEarly)) || now.Before(o.ca.cert.NotBefore) { // or the clock was wrong when it was made
-		was := o.ca.cert.NotAfter
-		if err := o.issueCA(o.ca.key, now); err != nil {
+	if now.After(o.ca.Cert.NotAfter.Add(-caEarly)) || now.Before(o.ca.Cert.NotBefore) { // or the clock was wrong when it was made
+		was := o.ca.Cert.NotAfter
+		if err := o.issueCA(o.ca.Key, now); err != nil {
 			return nil, err
 		}
 		o.log.Warn("the gateway's CA was renewed: trust its file once more in each browser, before the one before ends", "file", o.caFile(), "before", was.UTC().Format(time.RFC3339))
@@ -174,7 +169,7 @@ func (o *own) renew(now time.Time, used *tls.Certificate) (*tls.Certificate, err
 func (o *own) fits(leaf *x509.Certificate, now time.Time) bool {
 	left := leaf.NotAfter.Sub(now)
 	return left > serverLife/3 && left <= serverLife+time.Minute &&
-		leaf.CheckSignatureFrom(o.ca.cert) == nil && slices.Equal(names(leaf), o.hosts.all())
+		leaf.CheckSignatureFrom(o.ca.Cert) == nil && slices.Equal(names(leaf), o.hosts.all())
 }
 
 func (o *own) readServer() (*tls.Certificate, error) {
@@ -187,19 +182,19 @@ func (o *own) readServer() (*tls.Certificate, error) {
 
 // issue makes a certificate with a key of its own.
 func (o *own) issue(now time.Time) (*tls.Certificate, error) {
-	key, err := newKey()
+	key, err := certs.NewKey()
 	if err != nil {
 		return nil, err
 	}
-	cert, err := o.ca.sign(key, o.hosts, now)
+	cert, err := o.ca.Server("trackerdcs gateway", key, certs.Hosts{Names: o.hosts.names, Addresses: o.hosts.addresses}, now, now.Add(serverLife))
 	if err != nil {
 		return nil, err
 	}
-	k, err := encodeKey(key)
+	k, err := certs.EncodeKey(key)
 	if err != nil {
 		return nil, err
 	}
-	b := append(encodeCert(cert), k...)
+	b := append(certs.EncodeCert(cert), k...)
 	if err := disk.WriteFile(o.serverFile(), b, 0o600); err != nil {
 		return nil, fmt.Errorf("keeping the gateway's certificate: %w", err)
 	}
