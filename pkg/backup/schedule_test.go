@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,12 +40,25 @@ func TestSchedule(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		fakeBackup(t, dir, time.Now().Add(-23*time.Hour))
-		var made []time.Duration
 		began := time.Now()
+		var mu sync.Mutex // of both: the bubble's clock orders them for us, and not for the race detector
+		var made []time.Duration
 		var broken error
+		now := func(err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			made, broken = nil, err
+		}
+		times := func() []time.Duration {
+			mu.Lock()
+			defer mu.Unlock()
+			return made
+		}
 		s := &Schedule{
 			Dir: dir, Every: 24 * time.Hour, Keep: 3, Log: slog.New(slog.DiscardHandler), Health: new(health.Health), Metrics: new(health.Figures),
 			Make: func(context.Context) (string, *Manifest, error) {
+				mu.Lock()
+				defer mu.Unlock()
 				made = append(made, time.Since(began))
 				if broken != nil {
 					return "", nil, broken
@@ -61,11 +75,11 @@ func TestSchedule(t *testing.T) {
 			synctest.Wait()
 		}
 		wait(time.Minute)
-		assert.Empty(t, made, "the last one is young enough")
+		assert.Empty(t, times(), "the last one is young enough")
 		wait(time.Hour)
-		assert.Equal(t, []time.Duration{time.Hour}, made)
+		assert.Equal(t, []time.Duration{time.Hour}, times())
 		wait(48 * time.Hour)
-		assert.Equal(t, []time.Duration{time.Hour, 25 * time.Hour, 49 * time.Hour}, made)
+		assert.Equal(t, []time.Duration{time.Hour, 25 * time.Hour, 49 * time.Hour}, times())
 		names, err := List(dir)
 		require.NoError(t, err)
 		assert.Len(t, names, 3, "the oldest has gone")
@@ -73,12 +87,11 @@ func TestSchedule(t *testing.T) {
 		assert.InDelta(t, began.Add(49*time.Hour).Unix(), figure(t, s, "dcs_backup_last_timestamp_seconds"), 1)
 
 		// One that fails is tried again soon, and takes no old one with it.
-		broken = errors.New("the disk is full")
-		made = nil
+		now(errors.New("the disk is full"))
 		wait(24*time.Hour + 5*time.Minute)
-		assert.Len(t, made, 1)
+		assert.Len(t, times(), 1)
 		wait(20 * time.Minute)
-		assert.Len(t, made, 3)
+		assert.Len(t, times(), 3)
 		assert.InDelta(t, 3, figure(t, s, "dcs_backup_failures_total"), 0)
 		assert.True(t, healthy(s), "it is only late")
 		wait(24 * time.Hour)
@@ -86,7 +99,7 @@ func TestSchedule(t *testing.T) {
 		names, err = List(dir)
 		require.NoError(t, err)
 		assert.Len(t, names, 3)
-		broken = nil
+		now(nil)
 		wait(10 * time.Minute)
 		assert.True(t, healthy(s))
 		cancel()
