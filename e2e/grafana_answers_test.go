@@ -154,7 +154,10 @@ func (a answers) check(t *testing.T, uid string, panels []dashboardPanel) {
 			assert.Zero(t, p.value, "%s: of a supply that has been silent for an hour", query)
 		}
 		for _, p := range a.of(query, "hv") {
-			assert.InDelta(t, 100, p.value, 33, "%s: of a supply that speaks", query)
+			// What is usual is little more than the commands of these few minutes, each
+			// of which made a status: it is not red, which is all that can be said.
+			assert.Greater(t, p.value, 20., "%s: of a supply that speaks", query)
+			assert.Less(t, p.value, 300., "%s: of a supply that speaks", query)
 		}
 	}
 	if uid == "dcs-device" {
