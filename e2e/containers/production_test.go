@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -39,7 +40,37 @@ func TestProduction(t *testing.T) {
 
 	t.Run("OneDoor", func(t *testing.T) { s.t = t; oneDoor(t, s) })
 	t.Run("NetworksApart", func(t *testing.T) { s.t = t; networksApart(t, s) })
+	t.Run("Development", func(t *testing.T) { s.t = t; development(t, s) })
 	s.t = t
+}
+
+// development: the ports of all parts are open on loopback, and shut when
+// production comes back; those who stay are still found by name.
+func development(t *testing.T, s *stack) {
+	s.use("docker-compose.yml", "docker-compose.override.yml", "docker-compose.dev.yml")
+	s.compose("config", "--quiet")
+	s.up()
+	open := func() (ports []int) {
+		for _, port := range []int{1880, 1883, 8086, 8883, 9100, 9101, 9102, 9103, 9104, 27017} {
+			c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), 2*time.Second)
+			if err == nil {
+				require.NoError(t, c.Close())
+				ports = append(ports, port)
+			}
+		}
+		return ports
+	}
+	assert.Len(t, open(), 10, "%v", open())
+
+	s.use("docker-compose.yml", "docker-compose.override.yml")
+	s.up()
+	assert.Empty(t, open())
+	before := s.audit(time.Now())
+	require.NotEmpty(t, before)
+	require.Eventually(t, func() bool {
+		a := s.audit(time.Now())
+		return len(a) == 1 && a[0].Missing == 0 && a[0].Statuses > before[0].Statuses+3
+	}, patience, time.Second, "nothing new of the instrument is in the archive after production has come back")
 }
 
 // oneDoor: the gateway's port is published and answers, and nothing else is to be
@@ -90,7 +121,9 @@ func networksApart(t *testing.T, s *stack) {
 	databases := slices.Concat(at("influxdb", "archive"), at("mongo", "runs"), at("grafana", "archive"))
 	bus := at("mosquitto", "default")
 	require.GreaterOrEqual(t, len(databases), 2)
-	assert.Equal(t, bus, s.reached(s.project+"_default", slices.Concat(bus, databases)), "from the bus")
+	flows := at("nodered", "flows")
+	require.NotEmpty(t, flows)
+	assert.Equal(t, bus, s.reached(s.project+"_default", slices.Concat(bus, flows, databases)), "from the bus")
 	assert.Equal(t, at("influxdb", "archive"), s.reached(s.project+"_archive", slices.Concat(bus, at("influxdb", "archive"), at("mongo", "runs"))), "from the archive's network")
 	assert.Equal(t, at("mongo", "runs"), s.reached(s.project+"_runs", slices.Concat(bus, at("influxdb", "archive"), at("mongo", "runs"))), "from the runs' network")
 	for _, network := range []string{"archive", "runs"} {
