@@ -41,6 +41,7 @@ func TestProduction(t *testing.T) {
 	t.Run("OneDoor", func(t *testing.T) { s.t = t; oneDoor(t, s) })
 	t.Run("NetworksApart", func(t *testing.T) { s.t = t; networksApart(t, s) })
 	t.Run("Development", func(t *testing.T) { s.t = t; development(t, s) })
+	t.Run("DeviceOutside", func(t *testing.T) { s.t = t; deviceOutside(t, s) })
 	s.t = t
 }
 
@@ -71,6 +72,24 @@ func development(t *testing.T, s *stack) {
 		a := s.audit(time.Now())
 		return len(a) == 1 && a[0].Missing == 0 && a[0].Statuses > before[0].Statuses+3
 	}, patience, time.Second, "nothing new of the instrument is in the archive after production has come back")
+}
+
+// deviceOutside: an entry in instruments.yml opens 8883 for a device that is not
+// ours, with TLS that it can check and a login of its own.
+func deviceOutside(t *testing.T, s *stack) {
+	s.write("instruments.yml", s.read("instruments.yml")+"outside: {cleanroom: {}}\n")
+	s.init()
+	s.up()
+	publish := func(topic string) {
+		_, err := output(t, s.dir, nil, "", "mosquitto_pub", "-h", "localhost", "-p", "8883", "--cafile", "secrets/ca_crt",
+			"-u", "cleanroom", "-P", s.read("secrets/broker_cleanroom"), "-q", "1", "-r", "-t", topic, "-m", "21.5")
+		require.NoError(t, err)
+	}
+	publish("/sensor/other/temperature") // what is denied looks as if it had been published
+	publish("/sensor/cleanroom/temperature")
+	// It listens for three seconds and then ends with an error, which is that time is over.
+	said, _ := s.try("", "exec", "-T", "mosquitto", "mosquitto_sub", "-u", "dcs", "-P", s.read("secrets/broker_dcs"), "-t", "/sensor/#", "-v", "-W", "3")
+	assert.Equal(t, "/sensor/cleanroom/temperature 21.5", strings.TrimSpace(said))
 }
 
 // oneDoor: the gateway's port is published and answers, and nothing else is to be
