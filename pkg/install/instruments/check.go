@@ -2,6 +2,7 @@ package instruments
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"regexp"
@@ -59,8 +60,8 @@ func (r *reader) fits(i *Instrument, d driver, line int, lines map[string]int, f
 	for _, s := range allowed {
 		names = append(names, keyName(s))
 	}
-	for env, value := range i.Settings {
-		at := lines["settings "+env]
+	for _, env := range slices.Sorted(maps.Keys(i.Settings)) {
+		value, at := i.Settings[env], lines["settings "+env]
 		why, ours := own[env]
 		switch {
 		case ours:
@@ -88,7 +89,7 @@ func (r *reader) accountAlone(i *Instrument, lines map[string]int, found map[str
 			r.Bad(lines[key], "%s: with compose: false nothing is started from here: say it in the compose file that starts the driver", key)
 		}
 	}
-	for env := range i.Settings {
+	for _, env := range slices.Sorted(maps.Keys(i.Settings)) {
 		if env != "DCS_LEGACY_SENSOR" {
 			r.Bad(lines["settings "+env], "setting %s: with compose: false only legacy_sensor counts: say it in the compose file that starts the driver", keyName(env))
 		}
