@@ -38,6 +38,8 @@ type sink struct {
 	calls   chan func() // to be done by the intake goroutine
 	wake    chan struct{}
 
+	settling sync.Mutex // a record is taken, or a run that is stored leaves the shelf
+
 	mu      sync.Mutex
 	stuck   int64     // the run that the database did not answer for; of the storer
 	problem string    // with the database

@@ -22,6 +22,7 @@ type fakeDB struct {
 	puts  int               // documents written
 	sent  int               // files written
 	fail  func(name string) error
+	wrote func(runs.Run) // a document was written, and whoever wrote it does not know yet
 }
 
 func newFakeDB() *fakeDB {
@@ -63,7 +64,7 @@ func (f *fakeDB) Highest(context.Context) (n int64, err error) {
 }
 
 func (f *fakeDB) Put(_ context.Context, r runs.Run) error {
-	return f.use(func() error {
+	err := f.use(func() error {
 		if d, ok := f.docs[r.Number]; ok && d.UID != r.UID {
 			return runs.ErrConflict
 		}
@@ -71,6 +72,10 @@ func (f *fakeDB) Put(_ context.Context, r runs.Run) error {
 		f.puts++
 		return nil
 	})
+	if err == nil && f.wrote != nil {
+		f.wrote(r)
+	}
+	return err
 }
 
 func (f *fakeDB) Get(_ context.Context, n int64) (d runs.Run, err error) {

@@ -37,6 +37,8 @@ func (s *sink) takeRecords(ctx context.Context) error {
 
 // record keeps a record on the disk and confirms it.
 func (s *sink) record(r *wire.Run) error {
+	s.settling.Lock()
+	defer s.settling.Unlock()
 	if higher, err := s.ledger.hear(r.Run); err != nil {
 		return err
 	} else if higher {

@@ -203,22 +203,37 @@ func (s *sink) storeOne(ctx context.Context, run int64) error {
 		return fmt.Errorf("writing the document: %w", err)
 	}
 	said := k.record != nil && wire.RunEnded(k.record.State) || stored && !e.Silent
-	if err := s.ledger.add(entry{Run: run, UID: doc.UID, Results: doc.Outcome, Silent: !said}); err != nil {
-		return err
+	return s.settle(&k, func() error {
+		if err := s.ledger.add(entry{Run: run, UID: doc.UID, Results: doc.Outcome, Silent: !said}); err != nil {
+			return err
+		}
+		s.env.Log.Info("run is stored", "run", run, "state", doc.State, "files", len(doc.Files), "results", doc.Outcome)
+		if k.record != nil {
+			s.sayRecord(wire.RecordReceipt{Run: run, UID: doc.UID, State: k.record.State, Results: doc.Outcome})
+		}
+		s.metrics.stored.Inc()
+		if err := s.recorder.End(run); err != nil {
+			return err
+		}
+		if err := s.forget(ctx, run, k.whole); err != nil {
+			return err
+		}
+		s.sayKept()
+		return nil
+	})
+}
+
+// settle does what ends a run that the database has as k says, while no record
+// comes in: it takes the run off the shelf, and one that came in the meantime
+// would go with it. If one has come the run is stored once more, with it.
+func (s *sink) settle(k *kept, end func() error) error {
+	s.settling.Lock()
+	defer s.settling.Unlock()
+	if now, _ := s.shelf.get(k.run); now.record != k.record {
+		s.poke()
+		return nil
 	}
-	s.env.Log.Info("run is stored", "run", run, "state", doc.State, "files", len(doc.Files), "results", doc.Outcome)
-	if k.record != nil {
-		s.sayRecord(wire.RecordReceipt{Run: run, UID: doc.UID, State: k.record.State, Results: doc.Outcome})
-	}
-	s.metrics.stored.Inc()
-	if err := s.recorder.End(run); err != nil {
-		return err
-	}
-	if err := s.forget(ctx, run, k.whole); err != nil {
-		return err
-	}
-	s.sayKept()
-	return nil
+	return end()
 }
 
 // former asks the database once what it has of a run, which is something when
@@ -237,10 +252,12 @@ func (s *sink) former(ctx context.Context, k *kept) (doc runs.Run, done bool, er
 	case doc.UID != k.uid():
 		return doc, false, fmt.Errorf("%w: the database has a run %d with uid %s", runs.ErrConflict, k.run, doc.UID)
 	case !doc.Stored.IsZero() && (doc.Outcome == wire.ResultsStored || k.offered == nil) && !s.amends(k):
-		if err := s.ledger.add(entry{Run: k.run, UID: doc.UID, Results: doc.Outcome}); err != nil {
-			return doc, false, err
-		}
-		return doc, true, errors.Join(s.recorder.End(k.run), s.forget(ctx, k.run, true))
+		return doc, true, s.settle(k, func() error {
+			if err := s.ledger.add(entry{Run: k.run, UID: doc.UID, Results: doc.Outcome}); err != nil {
+				return err
+			}
+			return errors.Join(s.recorder.End(k.run), s.forget(ctx, k.run, true))
+		})
 	}
 	s.shelf.change(k.run, func(k *kept) { k.looked = true })
 	return doc, false, err

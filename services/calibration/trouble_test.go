@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -114,6 +115,43 @@ func TestRecordThatNeverEnds(t *testing.T) {
 		return d.Error == ""
 	}, patience, 5*time.Millisecond)
 	assert.Len(t, d.Files, 4)
+}
+
+// A record comes while the run is being stored without it.
+func TestRecordWhileTheRunIsStored(t *testing.T) {
+	b := newBench(t)
+	b.stop()
+	b.limits.end = 0
+	written, goOn := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	b.db.wrote = func(d runs.Run) {
+		if d.Stored.IsZero() {
+			return
+		}
+		once.Do(func() {
+			close(written)
+			<-goOn
+		})
+	}
+	b.start()
+	b.live(42)
+	stored := b.deliver(offer(t, 42, 1000))
+	b.await("the document is written", written)
+	b.record(life(42, wholeLife...))
+	b.receipt(42, "the record is on the disk", func(r wire.RecordReceipt) bool { return wire.RunEnded(r.State) })
+	close(goOn)
+	b.await("the driver is told", stored)
+	require.Eventually(t, func() bool {
+		d, _ := b.db.doc(42)
+		return d.Error == "" && len(d.Transitions) == len(wholeLife)
+	}, patience, 5*time.Millisecond, "the record is in the document")
+	b.receipt(42, "run control is told", func(r wire.RecordReceipt) bool {
+		return wire.RunEnded(r.State) && r.Results == wire.ResultsStored
+	})
+	require.Eventually(t, func() bool {
+		_, err := os.Stat(filepath.Join(b.dir, "runs", "42"))
+		return os.IsNotExist(err)
+	}, patience, 5*time.Millisecond, "the folder is gone")
 }
 
 // The clocks of the driver and of run control differ.
