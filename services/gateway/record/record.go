@@ -231,5 +231,8 @@ func (r *Recorder) Run(ctx context.Context) error {
 	return nil
 }
 
-// Close closes the log, after Run has ended.
-func (r *Recorder) Close() error { return r.audit.Close() }
+// Close writes what has come since Run ended, and closes the log.
+func (r *Recorder) Close() error {
+	r.endSilence()
+	return r.audit.Close()
+}

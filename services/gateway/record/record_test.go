@@ -35,8 +35,11 @@ type desk struct {
 func newDesk(t *testing.T) *desk {
 	t.Helper()
 	b := brokertest.New(t, mqttd.Options{AckWait: time.Second})
+	dir := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "disk"), 0o700))
+	require.NoError(t, os.Symlink("disk", filepath.Join(dir, "audit"))) // for block
 	return &desk{
-		t: t, url: b.URL(), dir: filepath.Join(t.TempDir(), "audit"),
+		t: t, url: b.URL(), dir: filepath.Join(dir, "audit"),
 		bus: bustest.Listen(t, b.URL(), string(root)+"/service/#"), now: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC),
 	}
 }
@@ -46,7 +49,8 @@ type running struct {
 	*Recorder
 	t       *testing.T
 	metrics *prometheus.Registry
-	stop    func()
+	end     func() // of Run
+	stop    func() // of it and the log
 }
 
 func (d *desk) start(change ...func(*Recorder)) *running {
@@ -68,18 +72,21 @@ func (d *desk) start(change ...func(*Recorder)) *running {
 		assert.NoError(d.t, r.Run(ctx))
 	}()
 	x := &running{Recorder: r, t: d.t, metrics: metrics}
-	stopped := false
-	x.stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
+	x.end = func() {
 		cancel()
 		select {
 		case <-ended:
 		case <-time.After(bustest.Patience):
 			d.t.Error("Run does not end")
 		}
+	}
+	stopped := false
+	x.stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		x.end()
 		assert.NoError(d.t, r.Close())
 	}
 	d.t.Cleanup(x.stop)
@@ -277,16 +284,17 @@ func TestRetainedAck(t *testing.T) {
 }
 
 // block takes the folder away, so that nothing can be written, until the
-// returned function brings it back.
+// returned function brings it back. Each is one step, since a recorder that tries
+// in between would make a folder of its own.
 func (d *desk) block() (unblock func()) {
 	d.t.Helper()
-	away := d.dir + ".away"
-	require.NoError(d.t, os.Rename(d.dir, away))
-	require.NoError(d.t, os.WriteFile(d.dir, nil, 0o600))
-	return func() {
-		require.NoError(d.t, os.Remove(d.dir))
-		require.NoError(d.t, os.Rename(away, d.dir))
+	lead := func(to string) {
+		require.NoError(d.t, os.Symlink(to, d.dir+".new"))
+		require.NoError(d.t, os.Rename(d.dir+".new", d.dir))
 	}
+	require.NoError(d.t, os.WriteFile(filepath.Join(filepath.Dir(d.dir), "file"), nil, 0o600))
+	lead("file")
+	return func() { lead("disk") }
 }
 
 func TestDiskThatRefuses(t *testing.T) {

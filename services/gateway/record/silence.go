@@ -15,7 +15,8 @@ const (
 )
 
 // Silence records that nothing more will be said of a command that was accepted:
-// last is its last ack, and message says why. It does not wait: Run writes it.
+// last is its last ack, and message says why. It does not wait: Run writes it, or
+// else Close, since who says it may end later than Run.
 func (r *Recorder) Silence(device string, last wire.Ack, message string) {
 	e, err := ofAck(device, &last)
 	if err != nil {

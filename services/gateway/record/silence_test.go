@@ -63,3 +63,16 @@ func TestSilenceAtTheEnd(t *testing.T) {
 	assert.Equal(t, "at the end", entries[len(entries)-1].Message)
 	assert.Equal(t, auditlog.Silence, entries[len(entries)-1].Kind)
 }
+
+// Who says it may end a moment later than the recorder, when the gateway ends.
+func TestSilenceAfterTheEnd(t *testing.T) {
+	d := newDesk(t)
+	r := d.start()
+	r.end()
+	r.Silence("hv", d.ack(), "after the end")
+	r.stop()
+	r = d.start()
+	entries := r.list()
+	require.NotEmpty(t, entries)
+	assert.Equal(t, "after the end", entries[len(entries)-1].Message)
+}
