@@ -11,16 +11,11 @@ import (
 	"trackerdcs/pkg/scpi"
 )
 
-// Against the simulator an exchange takes well under a millisecond; the
-// time-out is for slow machines.
-const quick = 500 * time.Millisecond
-
 var harness = psutest.Harness{
 	New: func() psutest.Simulator { return hmp4040.New(hmp4040.Options{}) },
-	Open: func(ctx context.Context, address string) (psu.Instrument, error) {
-		return open(ctx, address, scpi.Options{Timeout: quick, Quiet: time.Millisecond})
+	Open: func(ctx context.Context, address string, timeout time.Duration) (psu.Instrument, error) {
+		return open(ctx, address, scpi.Options{Timeout: timeout, Quiet: time.Millisecond})
 	},
-	Timeout:   quick,
 	Volts:     []float64{2.5, 3.75, 5.125, 7.001},
 	Amps:      []float64{1.5, 2.25, 3.125, 4.5},
 	TooHigh:   33,

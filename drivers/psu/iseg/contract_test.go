@@ -11,18 +11,13 @@ import (
 	"trackerdcs/pkg/scpi"
 )
 
-// Against the simulator an exchange takes well under a millisecond; the
-// time-out is for slow machines.
-const quick = 500 * time.Millisecond
-
 func harness(o iseg.Options, sign float64) psutest.Harness {
 	o.Ramp, o.Speed = 200, 1000 // V/s of an accelerated clock
 	return psutest.Harness{
 		New: func() psutest.Simulator { return iseg.New(o) },
-		Open: func(ctx context.Context, address string) (psu.Instrument, error) {
-			return open(ctx, address, scpi.Options{Send: "\r\n", Timeout: quick, Quiet: time.Millisecond})
+		Open: func(ctx context.Context, address string, timeout time.Duration) (psu.Instrument, error) {
+			return open(ctx, address, scpi.Options{Send: "\r\n", Timeout: timeout, Quiet: time.Millisecond})
 		},
-		Timeout:   quick,
 		Volts:     []float64{sign * 100, sign * 250.5, sign * 333.33, sign * 750},
 		Amps:      []float64{1e-3, 2.5e-3, 1.25e-3, 4e-3},
 		Speed:     12.5,
