@@ -30,6 +30,7 @@ type driver struct {
 	t   *testing.T
 	env *service.Env
 	seq atomic.Uint64 // what it has published last
+	up  atomic.Bool   // its connection stands, and what is done for a new one is done
 	end func()
 }
 
@@ -46,12 +47,16 @@ func settings(url string) *device.Settings {
 	}
 }
 
-func launch(t *testing.T, s *device.Settings) *driver {
+// launch begins a driver; so many statuses are made before it has a connection.
+func launch(t *testing.T, s *device.Settings, before int) *driver {
 	t.Helper()
 	d := &driver{t: t, env: servicetest.Env(t, "test", "hv")}
 	dev, err := device.New(d.env, s)
 	require.NoError(t, err)
 	d.Device = dev
+	dev.OnConnect(func() { d.up.Store(true) })
+	dev.OnLost(func(error) { d.up.Store(false) })
+	d.publish(before)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -71,7 +76,7 @@ func launch(t *testing.T, s *device.Settings) *driver {
 
 func (d *driver) connected() *driver {
 	d.t.Helper()
-	require.Eventually(d.t, d.Connected, bustest.Patience, time.Millisecond)
+	require.Eventually(d.t, d.up.Load, bustest.Patience, time.Millisecond)
 	return d
 }
 
@@ -84,6 +89,18 @@ func (d *driver) publish(n int) {
 			return wire.Encode(status{Seq: seq, Boot: d.env.Boot, Time: at})
 		})
 	}
+}
+
+// resent is how many replayed statuses the broker has confirmed.
+func (d *driver) resent() float64 {
+	families, err := d.env.Metrics.Gather()
+	require.NoError(d.t, err)
+	for _, f := range families {
+		if f.GetName() == "dcs_statuses_replayed_total" {
+			return f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	return 0
 }
 
 // heard are the seqs of a boot that came on a topic, in order.
@@ -102,19 +119,16 @@ func heard(t *testing.T, l *bustest.Listener, topic, boot string) (out []uint64)
 // awaitComplete waits until every status of the driver has come, live or again.
 func (d *driver) awaitComplete(l *bustest.Listener) {
 	d.t.Helper()
-	l.Await(0, "every status", func(bus.Message) bool {
-		seen := make(map[uint64]bool)
-		for _, topic := range []string{"/hv/status", "/hv/replay"} {
-			for _, seq := range heard(d.t, l, topic, d.env.Boot) {
-				seen[seq] = true
-			}
+	seen := make(map[uint64]bool)
+	l.Await(0, "every status", func(m bus.Message) bool {
+		var s status
+		if m.Topic == "/hv/status" || m.Topic == "/hv/replay" {
+			require.NoError(d.t, json.Unmarshal(m.Payload, &s))
 		}
-		for seq := uint64(1); seq <= d.seq.Load(); seq++ {
-			if !seen[seq] {
-				return false
-			}
+		if s.Boot == d.env.Boot {
+			seen[s.Seq] = true
 		}
-		return true
+		return uint64(len(seen)) == d.seq.Load() // they are numbered from 1
 	})
 }
 
@@ -139,7 +153,7 @@ func replays(t *testing.T, l *bustest.Listener, mark int, seq uint64) {
 func TestSeqIsCompleteOverABreak(t *testing.T) {
 	b := brokertest.New(t, mqttd.Options{})
 	l := bustest.Listen(t, b.URL(), "/hv/#")
-	d := launch(t, settings(b.URL())).connected()
+	d := launch(t, settings(b.URL()), 0).connected()
 	d.publish(50)
 	for i, fault := range []func(){b.DropClients, func() { b.Stop(); d.publish(100); b.Start() }} {
 		before := d.seq.Load()
@@ -157,8 +171,7 @@ func TestSeqIsCompleteOverABreak(t *testing.T) {
 func TestStatusesBeforeTheBroker(t *testing.T) {
 	b := brokertest.New(t, mqttd.Options{})
 	b.Stop()
-	d := launch(t, settings(b.URL()))
-	d.publish(100)
+	d := launch(t, settings(b.URL()), 100)
 	b.Start()
 	l := bustest.Listen(t, b.URL(), "/hv/#", "/service/#")
 	d.connected()
@@ -172,7 +185,7 @@ func TestStatusesBeforeTheBroker(t *testing.T) {
 func TestFault06BrokerComesBackEmpty(t *testing.T) {
 	o := mqttd.Options{DataDir: filepath.Join(t.TempDir(), "data")}
 	b := brokertest.New(t, o)
-	d := launch(t, settings(b.URL())).connected()
+	d := launch(t, settings(b.URL()), 0).connected()
 	first := bustest.Listen(t, b.URL(), "/hv/#")
 	meta := wire.Meta{Kind: wire.KindSensor, Model: "test", Fields: map[string]wire.MetaField{}}
 	d.Describe(meta)
@@ -198,7 +211,7 @@ func TestFault08TheArchiveComesBackLast(t *testing.T) {
 	o := mqttd.Options{DataDir: filepath.Join(t.TempDir(), "data")}
 	b := brokertest.New(t, o)
 	first := bustest.Listen(t, b.URL(), "/hv/#")
-	d := launch(t, settings(b.URL())).connected()
+	d := launch(t, settings(b.URL()), 0).connected()
 	ready := `{"state":"ready","boot":"a"}`
 	first.Say("/service/loader/state", ready)
 	d.publish(20)
@@ -222,7 +235,9 @@ func TestReplayForServicesThatAreNewOrBack(t *testing.T) {
 	l := bustest.Listen(t, b.URL(), "/hv/#", "/service/#")
 	l.Leave("/service/loader/state", `{"state":"ready","boot":"a"}`)
 	bustest.AwaitRetained(t, b.URL(), "/service/loader/state")
-	d := launch(t, settings(b.URL())).connected()
+	d := launch(t, settings(b.URL()), 1).connected()
+	replays(t, l, 0, 1) // of the new connection
+	require.Eventually(t, func() bool { return d.resent() == 1 }, bustest.Patience, time.Millisecond, "and confirmed")
 	for i, turn := range []struct {
 		say    string
 		replay bool
@@ -252,7 +267,7 @@ func TestReplayForServicesThatAreNewOrBack(t *testing.T) {
 func TestMetaIsSaidWhenItChangesAndAfterAReconnect(t *testing.T) {
 	b := brokertest.New(t, mqttd.Options{})
 	l := bustest.Listen(t, b.URL(), "/hv/#")
-	d := launch(t, settings(b.URL())).connected()
+	d := launch(t, settings(b.URL()), 0).connected()
 	meta := wire.Meta{Kind: wire.KindSensor, Model: "one", Fields: map[string]wire.MetaField{}}
 	d.Describe(meta)
 	d.Describe(meta)
@@ -280,7 +295,7 @@ func TestMetaIsSaidWhenItChangesAndAfterAReconnect(t *testing.T) {
 // An answer that cannot be sent goes out after the reconnect.
 func TestAnswersAreKept(t *testing.T) {
 	b := brokertest.New(t, mqttd.Options{})
-	d := launch(t, settings(b.URL())).connected()
+	d := launch(t, settings(b.URL()), 0).connected()
 	acks := make(chan string, 100)
 	archive, err := bus.New(bus.Options{Broker: b.URL(), ClientID: "archive", Persistent: true})
 	require.NoError(t, err)
