@@ -111,7 +111,9 @@ type server struct {
 	tally   *tally
 	denied  *ration.Ration[door.Who] // entries of what was refused
 	fetched *ration.Ration[door.Who] // and of downloads
-	unread  time.Duration            // unreadTime, but for tests
+
+	unread     time.Duration // unreadTime, but for tests
+	auditDelay time.Duration // auditDelay, but for tests
 }
 
 func newServer(cfg Config) *server {
@@ -121,7 +123,7 @@ func newServer(cfg Config) *server {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &server{cfg: cfg, metrics: newMetrics(cfg.Metrics), slots: newSlots(), unread: unreadTime}
+	s := &server{cfg: cfg, metrics: newMetrics(cfg.Metrics), slots: newSlots(), unread: unreadTime, auditDelay: auditDelay}
 	s.tally = newTally(cfg.Now, func(e auditlog.Entry) error { return s.note(context.Background(), e) })
 	s.denied = ration.New(ofOne, ofAll, s.more(auditlog.Denied, "refused requests"))
 	s.fetched = ration.New(ofOne, ofAll, s.more(auditlog.Download, "downloads"))

@@ -16,3 +16,6 @@ func Routes(cfg Config) []Route {
 
 // SetUnread sets how long nobody may read of a file.
 func (a *API) SetUnread(d time.Duration) { a.s.unread = d }
+
+// SetAuditDelay sets how long the audit log is waited for.
+func (a *API) SetAuditDelay(d time.Duration) { a.s.auditDelay = d }
