@@ -14,6 +14,7 @@ import (
 // What the audit log learns.
 const (
 	noteTime = 300 * time.Millisecond // nobody waits longer for the disk
+	noteLate = 10 * time.Second       // how long an entry waits for others
 	noteWait = 16                     // so many entries may wait for a disk that hangs
 	notePath = 128                    // bytes of an address
 )
@@ -57,6 +58,7 @@ type notes struct {
 	log     *slog.Logger
 	rations [classes]*ration.Ration[doer]
 	waiting chan struct{} // one element for each entry that is being written
+	time    time.Duration // noteTime, but for tests
 }
 
 // newNotes gives nil, which notes nothing, when there is no audit log.
@@ -64,7 +66,7 @@ func newNotes(cfg Config) *notes {
 	if cfg.Audit == nil {
 		return nil
 	}
-	n := &notes{audit: cfg.Audit, log: cfg.Log, waiting: make(chan struct{}, noteWait)}
+	n := &notes{audit: cfg.Audit, log: cfg.Log, waiting: make(chan struct{}, noteWait), time: noteTime}
 	for c := range n.rations {
 		n.rations[c] = ration.New(noteEach, noteAll, func(found []ration.Refused[doer]) { n.sum(class(c), found) })
 	}
@@ -105,14 +107,14 @@ func (n *notes) write(ctx context.Context, e auditlog.Entry) {
 		missed("the disk has not answered for others either")
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteLate)
 	done := make(chan error, 1)
 	go func() { // ends when the disk answers; there are at most noteWait
 		defer cancel()
 		done <- n.audit(ctx, e)
 		<-n.waiting
 	}()
-	late := time.NewTimer(noteTime)
+	late := time.NewTimer(n.time)
 	defer late.Stop()
 	select {
 	case err := <-done:
