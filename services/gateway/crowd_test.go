@@ -20,6 +20,8 @@ import (
 	"trackerdcs/services/gateway/door"
 )
 
+const patience = time.Minute // far above what anything here takes
+
 // from connects from one of the machine's own addresses.
 func from(t *testing.T, local, to string) net.Conn {
 	t.Helper()
@@ -37,20 +39,19 @@ func askOn(t *testing.T, conn net.Conn, path string) {
 
 func statusOn(t *testing.T, conn net.Conn) int {
 	t.Helper()
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	require.NoError(t, err)
 	_ = res.Body.Close()
 	return res.StatusCode
 }
 
-// Answers that nobody reads end, and keep nobody else out meanwhile: neither
-// another address nor those who have come in.
-func TestUnreadAnswers(t *testing.T) {
-	ended := make(chan error, 100)
-	large := bytes.Repeat([]byte("x"), 64<<20) // more than the machine's buffers take
-	began := make(chan struct{}, 100)
-	b := bounds{strangers: 5, ofStranger: 3, ofGuest: 2, strangerTime: 2 * time.Second, guestTime: 2 * time.Second}
+// unread serves /large, more than the machine's buffers take, within bounds. A
+// header says who has come in.
+func unread(t *testing.T, b bounds) (to string, began chan struct{}, ended chan error) {
+	t.Helper()
+	began, ended = make(chan struct{}, 100), make(chan error, 100)
+	large := bytes.Repeat([]byte("x"), 64<<20)
 	h := b.bounded(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/large" {
 			began <- struct{}{}
@@ -64,8 +65,14 @@ func TestUnreadAnswers(t *testing.T) {
 		}
 		h.ServeHTTP(w, r)
 	}))
-	defer s.Close()
-	to := s.Listener.Addr().String()
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String(), began, ended
+}
+
+// Answers that nobody reads keep nobody else out: neither another address nor
+// those who have come in.
+func TestUnreadAnswers(t *testing.T) {
+	to, began, _ := unread(t, bounds{strangers: 5, ofStranger: 3, ofGuest: 2, strangerTime: time.Hour, guestTime: time.Hour})
 	for range 3 {
 		askOn(t, from(t, "127.0.0.1", to), "/large")
 		<-began
@@ -82,18 +89,27 @@ func TestUnreadAnswers(t *testing.T) {
 	}
 	askOn(t, other, "/")
 	assert.Equal(t, http.StatusServiceUnavailable, statusOn(t, other), "strangers have no more room")
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL, nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+to, nil)
 	require.NoError(t, err)
 	req.Header.Set("X-Guest", "alice")
 	res, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
 	_ = res.Body.Close()
 	assert.Equal(t, http.StatusOK, res.StatusCode, "who has come in has")
-	for range 5 {
+}
+
+// And they end.
+func TestUnreadAnswersEnd(t *testing.T) {
+	to, began, ended := unread(t, bounds{strangers: 5, ofStranger: 3, ofGuest: 2, strangerTime: time.Second, guestTime: time.Hour})
+	for range 3 {
+		askOn(t, from(t, "127.0.0.1", to), "/large")
+		<-began
+	}
+	for range 3 {
 		select {
 		case err := <-ended:
 			assert.Error(t, err, "nobody has read it")
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			t.Fatal("an unread answer lasts")
 		}
 	}
@@ -101,7 +117,7 @@ func TestUnreadAnswers(t *testing.T) {
 		conn := from(t, "127.0.0.1", to)
 		askOn(t, conn, "/")
 		return statusOn(t, conn) == http.StatusOK
-	}, 10*time.Second, 50*time.Millisecond, "there is room again")
+	}, patience, 50*time.Millisecond, "there is room again")
 }
 
 func TestGuestsHaveARoomEach(t *testing.T) {
@@ -149,7 +165,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	one := <-accepted
 	<-accepted
 	hungUp := func(conn net.Conn) bool {
-		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = conn.SetReadDeadline(time.Now().Add(patience))
 		_, err := conn.Read(make([]byte, 1))
 		return err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
 	}
