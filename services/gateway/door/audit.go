@@ -87,7 +87,7 @@ func (d *Door) audit(ctx context.Context, e auditlog.Entry) {
 			d.unwritten(e, err.Error())
 		}
 	}()
-	timer := time.NewTimer(auditWait)
+	timer := time.NewTimer(d.patience)
 	defer timer.Stop()
 	select {
 	case <-done:
@@ -109,7 +109,7 @@ func (d *Door) low() bool {
 // awaitAudits waits until what is being written is in the audit log, but not for
 // a disk that hangs.
 func (d *Door) awaitAudits() {
-	timer := time.NewTimer(auditWait)
+	timer := time.NewTimer(d.patience)
 	defer timer.Stop()
 	taken := 0
 	defer func() {

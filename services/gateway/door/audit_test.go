@@ -22,6 +22,7 @@ import (
 func TestAuditLogHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := build(t)
+		h.patience = auditWait
 		h.hang = make(chan struct{})
 		begin := time.Now()
 		id := h.login(t, "bob", bobPassword)

@@ -62,6 +62,7 @@ type Door struct {
 	auditing chan struct{} // a token for each entry that is being written
 	complain rate.Sometimes
 	free     func(dir string) (int64, error) // disk.Free
+	patience time.Duration                   // auditWait, but for tests
 
 	changing sync.RWMutex // held for reading by whoever changes an account and notes it
 	knownMu  sync.Mutex
@@ -95,7 +96,7 @@ func New(cfg Config) (*Door, error) {
 		visits:   map[*visit]struct{}{},
 		auditing: make(chan struct{}, mostAuditing),
 		complain: rate.Sometimes{First: 10, Interval: 10 * time.Second},
-		free:     disk.Free, known: knownFrom(s.known),
+		free:     disk.Free, patience: auditWait, known: knownFrom(s.known),
 	}
 	d.denials = d.newDenials()
 	if cfg.Metrics != nil {

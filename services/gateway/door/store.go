@@ -40,9 +40,10 @@ var errSlow = errors.New("the disk is slow")
 // the file cannot log in with it. When a session was last used is written now
 // and then only.
 type store struct {
-	db   *bbolt.DB
-	idle time.Duration
-	log  *slog.Logger
+	db       *bbolt.DB
+	idle     time.Duration
+	patience time.Duration // writeWait, but for tests
+	log      *slog.Logger
 
 	mu       sync.Mutex
 	sessions map[string]session  // by key
@@ -70,7 +71,7 @@ func openStore(dir string, idle time.Duration, log *slog.Logger) (*store, error)
 		return nil, fmt.Errorf("making the folder of the sessions: %w", err)
 	}
 	path := filepath.Join(dir, "sessions.db")
-	s := &store{idle: idle, log: log, sessions: map[string]session{}, changed: map[string]struct{}{}, used: map[string]struct{}{}}
+	s := &store{idle: idle, patience: writeWait, log: log, sessions: map[string]session{}, changed: map[string]struct{}{}, used: map[string]struct{}{}}
 	err := s.open(path)
 	var file *fs.PathError
 	if err != nil && !errors.Is(err, bolterrors.ErrTimeout) && !errors.As(err, &file) {
@@ -260,9 +261,9 @@ func (s *store) write(otherwise string) {
 }
 
 // flush brings all changes to the disk that there are now. It waits no longer
-// than writeWait; what takes longer goes on.
+// than its patience; what takes longer goes on.
 func (s *store) flush() error {
-	timer := time.NewTimer(writeWait)
+	timer := time.NewTimer(s.patience)
 	defer timer.Stop()
 	for {
 		s.mu.Lock()

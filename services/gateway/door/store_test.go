@@ -116,6 +116,7 @@ func TestStoreFails(t *testing.T) {
 func TestDiskHangs(t *testing.T) {
 	h := build(t)
 	old := h.login(t, "bob", bobPassword)
+	h.Door.store.patience = writeWait
 	tx, err := h.Door.store.db.Begin(true) // all who write wait
 	require.NoError(t, err)
 	begin := time.Now()
@@ -125,6 +126,7 @@ func TestDiskHangs(t *testing.T) {
 	assert.Equal(t, "nobody", h.nameFor(old))
 	assert.Less(t, time.Since(begin), patience)
 	require.ErrorIs(t, h.Close(), errSlow, "nor does it keep the gateway from being stopped")
+	h.Door.store.patience = patience
 	require.NoError(t, tx.Rollback())
 	require.NoError(t, h.Close())
 	h.open(t)
