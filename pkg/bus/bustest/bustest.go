@@ -13,8 +13,9 @@ import (
 	"trackerdcs/pkg/bus"
 )
 
-// Patience is how long a test waits for what should come.
-const Patience = 20 * time.Second
+// Patience is how long a test waits for what should come: far above what a
+// machine takes that has other things to do.
+const Patience = time.Minute
 
 // Listener hears what is said on a bus and can say something itself.
 type Listener struct {
@@ -96,10 +97,22 @@ func (l *Listener) say(topic, payload string, retained bool) {
 // broker may confirm it a moment before that.
 func AwaitRetained(t testing.TB, url, topic string) {
 	t.Helper()
+	awaitRetained(t, url, topic, func(bus.Message) bool { return true })
+}
+
+// AwaitRetainedAs waits until that is what new subscribers are given, and not
+// what was retained before.
+func AwaitRetainedAs(t testing.TB, url, topic, payload string) {
+	t.Helper()
+	awaitRetained(t, url, topic, func(m bus.Message) bool { return string(m.Payload) == payload })
+}
+
+func awaitRetained(t testing.TB, url, topic string, wanted func(bus.Message) bool) {
+	t.Helper()
 	for began := time.Now(); time.Since(began) < Patience; {
 		l := Listen(t, url, topic)
 		for range 20 {
-			if len(l.Heard(topic)) > 0 {
+			if m := l.Heard(topic); len(m) > 0 && wanted(m[0]) {
 				return
 			}
 			time.Sleep(10 * time.Millisecond)

@@ -17,6 +17,13 @@ import (
 
 const headTopic = string(root) + "/service/gateway/audit"
 
+// leave retains a message, and waits until it is what the broker gives.
+func (d *desk) leave(topic, payload string) {
+	d.t.Helper()
+	d.bus.Leave(topic, payload)
+	bustest.AwaitRetainedAs(d.t, d.url, topic, payload)
+}
+
 // awaitHead waits until the broker holds that head.
 func (d *desk) awaitHead(h auditlog.Head) {
 	d.t.Helper()
@@ -66,9 +73,8 @@ func TestLogThatWasCutWhileAway(t *testing.T) {
 				require.NoError(t, r.Append(t.Context(), sent()))
 			}
 			held := r.Head()
-			d.bus.Leave(headTopic, string(wire.Encode(held)))
-			r.stop()
-			bustest.AwaitRetained(t, d.url, headTopic)
+			r.stop() // first: it publishes heads too
+			d.leave(headTopic, string(wire.Encode(held)))
 			tt.change(t, d.dir)
 
 			r = d.start()
@@ -90,8 +96,7 @@ func TestLogThatWasCutWhileAway(t *testing.T) {
 				assert.Contains(t, e.Message, "cut off or written anew")
 			}
 			r.stop()
-			d.bus.Leave(headTopic, string(wire.Encode(r.Head())))
-			d.awaitHead(r.Head())
+			d.leave(headTopic, string(wire.Encode(r.Head())))
 			r = d.start()
 			d.say("hv", d.ack(func(a *wire.Ack) { a.ID = "next" }))
 			r.awaitMetric("dcs_audit_entries_total", 1)
@@ -104,8 +109,7 @@ func TestLogThatWasCutWhileAway(t *testing.T) {
 func TestHeadStaysWhileItCannotBeCompared(t *testing.T) {
 	d := newDesk(t)
 	other := auditlog.Head{Seq: 7, Hash: "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}
-	d.bus.Leave(headTopic, string(wire.Encode(other)))
-	bustest.AwaitRetained(t, d.url, headTopic)
+	d.leave(headTopic, string(wire.Encode(other)))
 	r := d.start()
 	entries := r.await(1)
 	assert.Contains(t, entries[0].Message, other.String())
@@ -122,8 +126,7 @@ func TestHeadStaysWhileItCannotBeCompared(t *testing.T) {
 
 func TestHeadThatCannotBeRead(t *testing.T) {
 	d := newDesk(t)
-	d.bus.Leave(headTopic, `{"seq":-1}`)
-	bustest.AwaitRetained(t, d.url, headTopic)
+	d.leave(headTopic, `{"seq":-1}`)
 	r := d.start()
 	d.say("hv", d.ack())
 	assert.Equal(t, auditlog.Outcome, r.await(1)[0].Kind)

@@ -276,8 +276,7 @@ func TestMalformedAcks(t *testing.T) {
 // said, and is not heard again by each new session.
 func TestRetainedAck(t *testing.T) {
 	d := newDesk(t)
-	d.bus.Leave(root.Ack("hv"), string(wire.Encode(d.ack())))
-	bustest.AwaitRetained(t, d.url, root.Ack("hv"))
+	d.leave(root.Ack("hv"), string(wire.Encode(d.ack())))
 	r := d.start()
 	d.say("hv", d.ack(func(a *wire.Ack) { a.ID = "new" }))
 	assert.Equal(t, "new", r.await(1)[0].ID)
