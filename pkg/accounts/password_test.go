@@ -3,6 +3,7 @@ package accounts
 import (
 	"context"
 	"errors"
+	"math"
 	"os"
 	"strings"
 	"sync"
@@ -53,18 +54,19 @@ func TestSameWork(t *testing.T) {
 
 	s := open(t)
 	require.NoError(t, s.Add(t.Context(), "alice", Expert, good))
-	quickest := func(name string) time.Duration {
-		best := time.Hour
-		for range 7 {
-			begin := time.Now()
-			_, err := s.Authenticate(t.Context(), name, "wrong, whoever it is")
-			require.ErrorIs(t, err, ErrWrong)
-			best = min(best, time.Since(begin))
-		}
-		return best
+	once := func(name string) float64 {
+		begin := time.Now()
+		_, err := s.Authenticate(t.Context(), name, "wrong, whoever it is")
+		require.ErrorIs(t, err, ErrWrong)
+		return time.Since(begin).Seconds()
 	}
-	there, notThere := quickest("alice"), quickest("mallory")
-	assert.InEpsilon(t, there.Seconds(), notThere.Seconds(), 0.5, "%v and %v", there, notThere)
+	// The quickest of many, in turns: a machine that does other things makes some slow,
+	// and none quick.
+	there, notThere := math.Inf(1), math.Inf(1)
+	for i := 0; i < 7 || i < 100 && math.Abs(notThere-there)/there > 0.5; i++ {
+		there, notThere = min(there, once("alice")), min(notThere, once("mallory"))
+	}
+	assert.InEpsilon(t, there, notThere, 0.5)
 }
 
 // TestOneAtATime: while one password is hashed others wait, as long as they want.

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func opened(t testing.TB, dir string, o Options) *Log {
 	t.Helper()

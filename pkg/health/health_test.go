@@ -85,22 +85,23 @@ func TestProcess(t *testing.T) {
 }
 
 func TestServeAndCheck(t *testing.T) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	addr := free.Addr().String()
+	defer taken.Close()
 	var h Health
-	err = Serve(t.Context(), addr, Handler(&h, new(Figures)), slog.New(slog.DiscardHandler))
+	err = Serve(t.Context(), taken.Addr().String(), Handler(&h, new(Figures)), slog.New(slog.DiscardHandler))
 	require.ErrorContains(t, err, "choose another port")
-	require.NoError(t, free.Close())
 
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
-	go func() { ended <- Serve(ctx, addr, Handler(&h, new(Figures)), slog.New(slog.DiscardHandler)) }()
+	serves := make(address, 1)
+	go func() { ended <- Serve(ctx, "127.0.0.1:0", Handler(&h, new(Figures)), slog.New(serves)) }()
+	addr := <-serves
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		said, err := Check(ctx, addr)
 		assert.NoError(c, err)
 		assert.Equal(c, "ok", said)
-	}, 10*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	h.SetSick("the store is corrupt")
 	_, err = Check(ctx, addr)
 	require.ErrorContains(t, err, "the store is corrupt")
@@ -108,6 +109,23 @@ func TestServeAndCheck(t *testing.T) {
 	require.NoError(t, <-ended)
 	_, err = Check(t.Context(), addr)
 	require.Error(t, err, "nobody there")
+}
+
+// address is a log that takes from it where is served.
+type address chan string
+
+func (address) Enabled(context.Context, slog.Level) bool { return true }
+func (a address) WithAttrs([]slog.Attr) slog.Handler     { return a }
+func (a address) WithGroup(string) slog.Handler          { return a }
+
+func (a address) Handle(_ context.Context, r slog.Record) error {
+	r.Attrs(func(attr slog.Attr) bool {
+		if attr.Key == "address" {
+			a <- attr.Value.String()
+		}
+		return true
+	})
+	return nil
 }
 
 func TestDialable(t *testing.T) {
