@@ -83,9 +83,41 @@ describe('the console by keyboard', { timeout: 2 * WAIT }, () => {
     await until('the voltage', async () => Math.abs(await number(at(channel, 'vmon')) - 20) < 1)
   })
 
+  // The browser says of a dialog that it was closed a frame later.
+  test('a dialog that is opened again at once stays open', async () => {
+    for (const how of ['cancel', 'Escape']) {
+      assert.deepEqual(await page.evaluate(again, how), [true, false, true, true], how)
+      await press('Escape')
+      await page.locator('dialog[open]').waitFor({ state: 'detached' })
+    }
+  })
+
   test('switches off', async () => {
     await to('[data-test=channel-1] [data-test=switch-off]')
     await press('Enter')
     await channel.locator('[data-test=result-switch][data-phase=done]').getByText('switch off').waitFor()
   })
 })
+
+// again opens the dialog of channel 1, closes it and opens it again before the
+// next frame. It returns whether it was open after each, and two frames later.
+async function again (how) {
+  const drawn = async () => { for (let i = 0; i < 10; i++) await null }
+  const frame = () => new Promise(requestAnimationFrame)
+  const button = document.querySelector('[data-test=channel-1] [data-test=switch-on]')
+  const dialog = document.querySelector('[data-test=channel-1] dialog')
+  const open = []
+  const look = async () => { await drawn(); open.push(dialog.open) }
+  await frame()
+  button.click()
+  await look()
+  if (how === 'Escape') dialog.requestClose()
+  else dialog.querySelector('[data-test=cancel]').click()
+  await look()
+  button.click()
+  await look()
+  await frame()
+  await frame()
+  await look()
+  return open
+}

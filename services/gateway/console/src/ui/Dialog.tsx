@@ -15,7 +15,8 @@ export function Dialog ({ title, open, close, test, children }: DialogProps) {
     if (!open && d.open) d.close()
   }, [open])
   return (
-    <dialog ref={ref} aria-labelledby={id} data-test={test} onClose={() => { if (open) close() }}>
+    // Escape is a cancel first, and a close a frame later: by then it may be open again.
+    <dialog ref={ref} aria-labelledby={id} data-test={test} onCancel={close} onClose={() => { if (open && !ref.current?.open) close() }}>
       {open && <><h2 id={id}>{title}</h2>{children}</>}
     </dialog>
   )
