@@ -1,5 +1,5 @@
 // The page around the pages.
-import { useEffect, useRef } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks'
 import { AcksPage } from './acks/AcksPage'
 import { AuditPage } from './audit/AuditPage'
 import { lazy } from './lazy'
@@ -45,7 +45,7 @@ export function App () {
 function Main ({ path }: { path: string }) {
   const ref = useRef<HTMLElement>(null)
   const first = useRef(true)
-  useEffect(() => {
+  useLayoutEffect(() => { // at once, as in the login
     document.title = `${titleOf(path)} · Tracker DCS`
     if (!first.current) return focusHead(ref.current)
     first.current = false

@@ -40,6 +40,12 @@ test('values age though nothing comes: stale past 1.5 periods, invalid past 5', 
   }
 })
 
+test('what comes late to a page that had no time to look is as old as it is', () => {
+  const s = begun()
+  s.apply('status', { device: 'hv', at: 1_000_100, status: row(98) }, 1_000_000 + AHEAD + 1900)
+  assert.equal(s.freshness('hv').value, 'stale')
+})
+
 test('without ticks the gateway is lost after two seconds, and nothing is live', () => {
   const s = begun()
   s.device('hv').value = { ...s.device('hv').value!, meta: { ...meta, period: 60 } as Device['meta'] }

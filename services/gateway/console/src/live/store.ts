@@ -102,6 +102,8 @@ export class Store {
 
   // apply takes an event of the stream that came at `client`, ms since 1970. It does not know `bye`.
   apply (kind: string, data: unknown, client: number): void {
+    // What comes at last to a page that had no time is as old as it is now, and not as it was when the page last looked.
+    this.now.value = Math.max(this.now.value, client)
     switch (kind) {
       case 'hello': return this.#hello(data as Snapshot, client)
       case 'tick': return this.#tick(data as Schemas['tick'], client)
@@ -139,7 +141,6 @@ export class Store {
     if (t.now < this.heard.value) this.clock.forget()
     this.clock.sample(client, t.now)
     if (Math.abs(this.clock.offset - this.skew.value) > 1000) this.skew.value = Math.round(this.clock.offset)
-    this.now.value = Math.max(this.now.value, client)
     this.heard.value = t.now
     const b = this.bus.value
     if (!b || b.connected !== t.bus.connected || b.alive !== t.bus.alive || b.since !== t.bus.since) this.bus.value = t.bus

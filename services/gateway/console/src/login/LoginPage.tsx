@@ -1,5 +1,5 @@
 // Who comes in says who they are.
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { ApiError, post } from '../api/client'
 import type { Me } from '../api/types'
 import { address, navigate, queryOf, sitePath } from '../router'
@@ -11,7 +11,7 @@ export function LoginPage () {
   const [error, setError] = useState('')
   const [wait, setWait] = useState(0)
   const user = useRef<HTMLInputElement>(null)
-  useEffect(() => {
+  useLayoutEffect(() => { // at once: later it would take the focus from who types already
     document.title = 'Log in · Tracker DCS'
     user.current?.focus()
   }, [])

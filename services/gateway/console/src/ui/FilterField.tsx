@@ -1,11 +1,16 @@
 // A text that a list is filtered by. What is being typed is kept here: a list that is drawn anew meanwhile does not take it away.
-import { useEffect, useState } from 'preact/hooks'
+import { useState } from 'preact/hooks'
 
 interface FilterFieldProps { id: string, label: string, text: string, type?: 'search' | 'text', list?: string, placeholder?: string, test: string, onText: (t: string) => void }
 
 export function FilterField ({ id, label, text, type = 'text', list, placeholder, test, onText }: FilterFieldProps) {
   const [typed, setTyped] = useState(text)
-  useEffect(() => setTyped(text), [text])
+  // Another filter is taken over as it is drawn: an effect would come later, and wipe out what was typed meanwhile.
+  const [of, setOf] = useState(text)
+  if (of !== text) {
+    setOf(text)
+    setTyped(text)
+  }
   return (
     <div class="field">
       <label for={id}>{label}</label>

@@ -126,12 +126,13 @@ function Said ({ answer }: { answer: Answer }) {
   if ('error' in answer) return <Wrong error={answer.error} what="Not started" />
   const { outcome, dry } = answer
   const sent = commands.value.find(c => c.key === answer.key)
+  const run = outcome.run ?? sent?.run // run control may answer after the gateway has
   return (
     <>
       <p class="note ok runs-sign">
         <Icon name="ok" size={16} />
         <span>
-          {dry ? 'Checked: it could be started as it stands. Nothing has happened.' : outcome.run ? <>Started: <Link to={`/runs/${outcome.run}`}>run {outcome.run}</Link> has its number.</> : outcome.message || 'Accepted.'}
+          {dry ? 'Checked: it could be started as it stands. Nothing has happened.' : run ? <>Started: <Link to={`/runs/${run}`}>run {run}</Link> has its number.</> : outcome.message || 'Accepted.'}
         </span>
       </p>
       {sent ? <Result sent={sent} /> : null}
