@@ -40,6 +40,8 @@ type sink struct {
 
 	settling sync.Mutex // a record is taken, or a run that is stored leaves the shelf
 
+	saying sync.Mutex // what stands is seen and said in one: what is said last is retained
+
 	mu      sync.Mutex
 	stuck   int64     // the run that the database did not answer for; of the storer
 	problem string    // with the database
@@ -205,6 +207,8 @@ func (s *sink) sayKept() {
 }
 
 func (s *sink) sendKept() {
+	s.saying.Lock()
+	defer s.saying.Unlock()
 	highest, known := s.ledger.kept()
 	k := wire.Kept{
 		Highest: highest, Known: known, Waiting: len(s.shelf.numbers()),

@@ -41,6 +41,7 @@ type bench struct {
 	url  string
 	db   *fakeDB
 	dir  string
+	boot string // of the sink
 	stop func()
 	seq  uint64
 
@@ -60,7 +61,7 @@ func newBench(t *testing.T) *bench {
 func (b *bench) start() {
 	b.t.Helper()
 	env := servicetest.Env(b.t, "calibration", "calibration")
-	env.DataDir = b.dir
+	env.DataDir, b.boot = b.dir, env.Boot
 	cfg := &config{
 		Service: service.Service{Name: "calibration"}, Bus: service.Bus{Broker: b.url},
 		Mongo: Mongo{URI: "mongodb://127.0.0.1:1"}, Bucket: "dcs", Journal: 1 << 30, Settle: 15 * time.Second,
@@ -69,6 +70,7 @@ func (b *bench) start() {
 	s, err := newSink(env, cfg, b.db)
 	require.NoError(b.t, err)
 	s.limits = b.limits
+	mark := b.Mark()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.run(ctx) }()
@@ -79,8 +81,7 @@ func (b *bench) start() {
 			assert.NoError(b.t, <-ended)
 		})
 	}
-	mark := b.Mark()
-	b.Await(mark-min(mark, 2), "the sink is on the bus", func(m bus.Message) bool {
+	b.Await(mark, "the sink is on the bus", func(m bus.Message) bool {
 		var st wire.State
 		return m.Topic == root.ServiceState("calibration") && json.Unmarshal(m.Payload, &st) == nil && st.Boot == env.Boot
 	})
@@ -222,12 +223,13 @@ func TestRun(t *testing.T) {
 	b.live(42)
 	stored := b.deliver(offer(t, 42, 1_000_000))
 	b.receipt(42, "the results are received", func(r wire.RecordReceipt) bool { return r.Results == wire.ResultsReceived })
-	d, ok := b.db.doc(42)
-	require.True(t, ok, "a run that lives has a document")
-	assert.Equal(t, wire.RunFinishing, d.State)
+	require.Eventually(t, func() bool {
+		d, ok := b.db.doc(42)
+		return ok && d.State == wire.RunFinishing
+	}, patience, time.Millisecond, "a run that lives has a document")
 
 	b.record(life(42, wholeLife...))
-	d = b.stored(42)
+	d := b.stored(42)
 	b.await("the driver is told", stored)
 	b.receipt(42, "run control is told", func(r wire.RecordReceipt) bool {
 		return r.State == wire.RunFinished && r.Results == wire.ResultsStored
@@ -294,7 +296,8 @@ func TestDatabaseAwayAtTheEnd(t *testing.T) {
 	d := b.stored(42)
 	b.await("the driver is told", stored)
 	assert.Equal(t, wire.RunFinished, d.State)
-	assert.Equal(t, 4, b.db.sent, "each file once")
+	_, sent := b.db.written()
+	assert.Equal(t, 4, sent, "each file once")
 	require.NotNil(t, d.Capsule)
 	assert.EqualValues(t, 10, d.Capsule.Devices["hv"].Statuses)
 	assert.Zero(t, d.Capsule.Missing)
@@ -326,7 +329,8 @@ func TestSinkKilledInARun(t *testing.T) {
 	d := b.stored(42)
 	assert.EqualValues(t, 10, d.Capsule.Devices["hv"].Statuses)
 	assert.Zero(t, d.Capsule.Missing)
-	assert.Equal(t, 4, b.db.sent)
+	_, sent := b.db.written()
+	assert.Equal(t, 4, sent)
 }
 
 func TestRunThatNeverRan(t *testing.T) {
@@ -408,7 +412,7 @@ func TestLostDisk(t *testing.T) {
 		var k wire.Kept
 		return m.Topic == root.Kept("calibration") && json.Unmarshal(m.Payload, &k) == nil && k.Highest == 7 && k.Known
 	})
-	puts := b.db.puts
+	puts, _ := b.db.written()
 	mark = b.Mark()
 	b.record(r)
 	b.Await(mark, "run control is told that it is there", func(m bus.Message) bool {
@@ -419,7 +423,9 @@ func TestLostDisk(t *testing.T) {
 		left, err := os.ReadDir(filepath.Join(b.dir, "runs"))
 		return err == nil && len(left) == 0
 	}, patience, time.Millisecond)
-	assert.Equal(t, puts, b.db.puts, "the document is not written again")
+	now, _ := b.db.written()
+	assert.Equal(t, puts, now, "the document is not written again")
+	b.kept(func(k wire.Kept) bool { return k.Boot == b.boot && k.Waiting == 0 })
 }
 
 func TestUnreadableResultIsStoredAllTheSame(t *testing.T) {

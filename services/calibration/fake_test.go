@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"testing"
 
 	"trackerdcs/pkg/runs"
 )
@@ -23,6 +24,7 @@ type fakeDB struct {
 	sent  int               // files written
 	fail  func(name string) error
 	wrote func(runs.Run) // a document was written, and whoever wrote it does not know yet
+	read  func(runs.Run) // the same of one that was read
 }
 
 func newFakeDB() *fakeDB {
@@ -49,6 +51,13 @@ func (f *fakeDB) doc(n int64) (runs.Run, bool) {
 	defer f.mu.Unlock()
 	d, ok := f.docs[n]
 	return d, ok
+}
+
+// written is how many documents and files were.
+func (f *fakeDB) written() (puts, sent int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.puts, f.sent
 }
 
 func (f *fakeDB) Prepare(context.Context) error { return f.use(func() error { return nil }) }
@@ -86,6 +95,9 @@ func (f *fakeDB) Get(_ context.Context, n int64) (d runs.Run, err error) {
 		}
 		return nil
 	})
+	if err == nil && f.read != nil {
+		f.read(d)
+	}
 	return d, err
 }
 
@@ -108,4 +120,22 @@ func (f *fakeDB) PutFile(_ context.Context, run int64, _ string, file runs.File,
 		f.sent++
 		return nil
 	})
+}
+
+// hold makes what calls stop wait there, the first time that it is a stored
+// document, until goOn is called.
+func hold(t *testing.T) (stop func(runs.Run), reached <-chan struct{}, goOn func()) {
+	there, on := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	goOn = sync.OnceFunc(func() { close(on) })
+	t.Cleanup(goOn)
+	return func(d runs.Run) {
+		if d.Stored.IsZero() {
+			return
+		}
+		once.Do(func() {
+			close(there)
+			<-on
+		})
+	}, there, goOn
 }

@@ -109,7 +109,8 @@ func (s *sink) received(device string, m wire.Manifest) {
 // its folder and tells its device. When results have turned up after all since
 // the run was stored without them, it stays.
 func (s *sink) forget(ctx context.Context, run int64, withResults bool) error {
-	return s.ask(ctx, func() error {
+	err := s.ask(ctx, func() error {
+		s.offered(run) // a manifest may be on the disk that could not be answered
 		if k, _ := s.shelf.get(run); k.offered != nil && !withResults {
 			return nil
 		}
@@ -119,6 +120,10 @@ func (s *sink) forget(ctx context.Context, run int64, withResults bool) error {
 		}
 		return err
 	})
+	if err == nil {
+		s.sayKept()
+	}
+	return err
 }
 
 // ask has the intake goroutine do something with the receiver.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -89,6 +90,18 @@ func newer(a, b *wire.Run) bool {
 		return len(a.Transitions) > len(b.Transitions)
 	}
 	return !a.Time.Before(b.Time)
+}
+
+// same reports whether two records say the same, whenever they were said: the
+// broker may send one again.
+func same(a, b *wire.Run) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	x, y := *a, *b
+	x.Time, y.Time = time.Time{}, time.Time{}
+	x.Boot, y.Boot = "", ""
+	return bytes.Equal(wire.Encode(x), wire.Encode(y))
 }
 
 func twice(run int64, uid string) string {

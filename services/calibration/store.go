@@ -175,6 +175,10 @@ func (s *sink) storeOne(ctx context.Context, run int64) error {
 	}
 	e, stored := s.ledger.find(run)
 	silent := stored && e.Silent && k.record != nil && wire.RunEnded(k.record.State)
+	if stored && !silent && k.offered == nil {
+		// A kill, or the disk, came between the ledger and the end of the folder.
+		return s.settle(&k, func() error { return errors.Join(s.recorder.End(run), s.forget(ctx, run, false)) })
+	}
 	if k.record == nil && (!k.whole || time.Since(k.moved) < s.limits.record) || stored && !k.whole && !silent {
 		return nil // run control is about to say it, or the rest is about to come
 	}
@@ -182,7 +186,13 @@ func (s *sink) storeOne(ctx context.Context, run int64) error {
 	if err != nil || done {
 		return err
 	}
-	if !silent && !s.complete(&k) {
+	there := !former.Stored.IsZero()
+	silent = silent || there && k.offered == nil // the database lacks the record alone
+	switch {
+	case silent || s.complete(&k):
+	case there:
+		return nil // what it has stands until all of it is here
+	default:
 		return s.show(ctx, &k)
 	}
 	doc := s.document(&k, former)
@@ -215,11 +225,7 @@ func (s *sink) storeOne(ctx context.Context, run int64) error {
 		if err := s.recorder.End(run); err != nil {
 			return err
 		}
-		if err := s.forget(ctx, run, k.whole); err != nil {
-			return err
-		}
-		s.sayKept()
-		return nil
+		return s.forget(ctx, run, k.whole)
 	})
 }
 
@@ -229,7 +235,7 @@ func (s *sink) storeOne(ctx context.Context, run int64) error {
 func (s *sink) settle(k *kept, end func() error) error {
 	s.settling.Lock()
 	defer s.settling.Unlock()
-	if now, _ := s.shelf.get(k.run); now.record != k.record {
+	if now, _ := s.shelf.get(k.run); !same(now.record, k.record) {
 		s.poke()
 		return nil
 	}
@@ -251,16 +257,31 @@ func (s *sink) former(ctx context.Context, k *kept) (doc runs.Run, done bool, er
 		return doc, false, fmt.Errorf("asking what is there of it: %w", err)
 	case doc.UID != k.uid():
 		return doc, false, fmt.Errorf("%w: the database has a run %d with uid %s", runs.ErrConflict, k.run, doc.UID)
-	case !doc.Stored.IsZero() && (doc.Outcome == wire.ResultsStored || k.offered == nil) && !s.amends(k):
+	case !doc.Stored.IsZero() && (doc.Outcome == wire.ResultsStored || k.offered == nil) && !s.amends(k) && !lacksRecord(&doc, k.record):
 		return doc, true, s.settle(k, func() error {
-			if err := s.ledger.add(entry{Run: k.run, UID: doc.UID, Results: doc.Outcome}); err != nil {
+			if err := s.ledger.add(entry{Run: k.run, UID: doc.UID, Results: doc.Outcome, Silent: !hasEnd(&doc)}); err != nil {
 				return err
 			}
-			return errors.Join(s.recorder.End(k.run), s.forget(ctx, k.run, true))
+			// Results that are offered at this moment may be what the database lacks.
+			return errors.Join(s.recorder.End(k.run), s.forget(ctx, k.run, doc.Outcome == wire.ResultsStored))
 		})
 	}
-	s.shelf.change(k.run, func(k *kept) { k.looked = true })
+	if doc.Stored.IsZero() {
+		s.shelf.change(k.run, func(k *kept) { k.looked = true })
+	}
 	return doc, false, err
+}
+
+// hasEnd reports whether a document has the end of run control's record.
+func hasEnd(doc *runs.Run) bool {
+	n := len(doc.Transitions)
+	return n > 0 && wire.RunEnded(doc.Transitions[n-1].To)
+}
+
+// lacksRecord reports whether a document that is stored was written without the
+// record that came to its end since, or with an earlier one.
+func lacksRecord(doc *runs.Run, r *wire.Run) bool {
+	return r != nil && wire.RunEnded(r.State) && (!hasEnd(doc) || len(doc.Transitions) < len(r.Transitions))
 }
 
 // amends reports whether a run is on the shelf for its record alone, which came
@@ -379,17 +400,16 @@ func (s *sink) encapsulate(ctx context.Context, run int64) error {
 		k.ended = time.Now()
 		s.shelf.change(run, func(now *kept) { now.ended = k.ended })
 	}
-	if settled, waitFor := s.recorder.Settled(run, to); !settled {
+	if settled, waitFor := s.recorder.Settled(run, from, to); !settled {
 		if s.waited(k.ended) < s.cfg.Settle {
 			return nil
 		}
 		s.env.Log.Warn("not all statuses of a run have come", "run", run, "waited_for", waitFor)
 	}
-	if k.record == nil {
-		// What the last minute has left is better than nothing.
-		if err := s.recorder.Begin(run); err != nil {
-			return err
-		}
+	// Where run control has said nothing, or the recording has ended with a run that
+	// the database had, what the last minute has left is better than nothing.
+	if err := s.recorder.Begin(run); err != nil {
+		return err
 	}
 	c, err := s.recorder.Make(ctx, run, from, to)
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -122,24 +121,15 @@ func TestRecordWhileTheRunIsStored(t *testing.T) {
 	b := newBench(t)
 	b.stop()
 	b.limits.end = 0
-	written, goOn := make(chan struct{}), make(chan struct{})
-	var once sync.Once
-	b.db.wrote = func(d runs.Run) {
-		if d.Stored.IsZero() {
-			return
-		}
-		once.Do(func() {
-			close(written)
-			<-goOn
-		})
-	}
+	stop, written, goOn := hold(t)
+	b.db.wrote = stop
 	b.start()
 	b.live(42)
 	stored := b.deliver(offer(t, 42, 1000))
 	b.await("the document is written", written)
 	b.record(life(42, wholeLife...))
 	b.receipt(42, "the record is on the disk", func(r wire.RecordReceipt) bool { return wire.RunEnded(r.State) })
-	close(goOn)
+	goOn()
 	b.await("the driver is told", stored)
 	require.Eventually(t, func() bool {
 		d, _ := b.db.doc(42)
@@ -152,6 +142,104 @@ func TestRecordWhileTheRunIsStored(t *testing.T) {
 		_, err := os.Stat(filepath.Join(b.dir, "runs", "42"))
 		return os.IsNotExist(err)
 	}, patience, 5*time.Millisecond, "the folder is gone")
+}
+
+// The broker sends a record again while its run is being stored: nothing is
+// stored twice for it.
+func TestRecordThatIsSentAgain(t *testing.T) {
+	b := newBench(t)
+	b.stop()
+	stop, written, goOn := hold(t)
+	b.db.wrote = stop
+	b.start()
+	b.live(42)
+	b.record(life(42, wholeLife...))
+	stored := b.deliver(offer(t, 42, 1000))
+	b.await("the document is written", written)
+	mark := b.Mark()
+	b.record(life(42, wholeLife...))
+	b.Await(mark, "it is confirmed again", func(m bus.Message) bool {
+		return m.Topic == root.RecordReceipts("calibration") && strings.Contains(string(m.Payload), `"state":"finished"`)
+	})
+	goOn()
+	b.await("the driver is told", stored)
+	_, sent := b.db.written()
+	assert.Equal(t, 4, sent)
+}
+
+// A sink that has lost its disk finds a run in the database as one without
+// results, and its driver offers some in that moment.
+func TestResultsOfferedWhileTheRunIsFound(t *testing.T) {
+	b := newBench(t)
+	r := life(7, wire.RunConfiguring, wire.RunFailed)
+	r.Results = wire.ResultsNone
+	b.record(r)
+	b.stored(7)
+	b.stop()
+	b.dir = t.TempDir()
+	stop, found, goOn := hold(t)
+	b.db.read = stop
+	b.start()
+	b.record(r)
+	b.await("the run is found", found)
+	stored := b.deliver(offer(t, 7, 1000))
+	b.told(0, `"received"`)
+	goOn()
+	b.await("the driver is told", stored)
+	d, _ := b.db.doc(7)
+	assert.Len(t, d.Files, 4, "the driver was told that all is stored, and deletes")
+	assert.Equal(t, wire.ResultsStored, d.Outcome)
+	assert.Equal(t, "alice", d.User)
+}
+
+// A run is in the database without its record, and the sink has lost the disk
+// that said so, or was killed before it did.
+func TestRecordOfARunThatIsFound(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		b := newBench(t)
+		b.stop()
+		b.limits.record = 0
+		b.start()
+		b.await("the driver is told", b.deliver(offer(t, 42, 1000)))
+		b.stop()
+		b.dir = t.TempDir()
+		b.start()
+		mark := b.Mark()
+		b.record(life(42, wire.RunConfiguring))
+		b.Await(mark, "it is confirmed", func(m bus.Message) bool { return m.Topic == root.RecordReceipts("calibration") })
+		if late { // the sink has found by then that the run is there
+			b.kept(func(k wire.Kept) bool { return k.Boot == b.boot && k.Highest == 42 && k.Waiting == 0 })
+		}
+		b.record(life(42, wholeLife...))
+		require.Eventually(t, func() bool {
+			d, _ := b.db.doc(42)
+			return d.User == "alice" && len(d.Transitions) == len(wholeLife)
+		}, patience, 5*time.Millisecond, "the record is in the document")
+		d, _ := b.db.doc(42)
+		assert.Len(t, d.Files, 4, "what was there stays")
+		assert.NotNil(t, d.Capsule)
+		assert.Equal(t, wire.ResultsStored, d.Outcome)
+		b.stop()
+	}
+}
+
+// A kill came between the ledger and the end of the folder.
+func TestFolderOfARunThatIsStored(t *testing.T) {
+	b := newBench(t)
+	r := life(7, wire.RunConfiguring, wire.RunFailed)
+	r.Results = wire.ResultsNone
+	b.record(r)
+	b.receipt(7, "it is stored", func(r wire.RecordReceipt) bool { return r.Results == wire.ResultsNone })
+	b.stop()
+	left := filepath.Join(b.dir, "runs", "7")
+	require.NoError(t, os.MkdirAll(left, 0o750))
+	require.NoError(t, os.WriteFile(filepath.Join(left, "record.json"), wire.Encode(r), 0o600))
+	b.start()
+	require.Eventually(t, func() bool {
+		_, err := os.Stat(left)
+		return os.IsNotExist(err)
+	}, patience, 5*time.Millisecond, "the folder is gone")
+	b.kept(func(k wire.Kept) bool { return k.Boot == b.boot && k.Waiting == 0 })
 }
 
 // The clocks of the driver and of run control differ.
@@ -178,12 +266,14 @@ func TestGivenUpResultsOfWhichSomeCame(t *testing.T) {
 	d := b.stored(42)
 	assert.Equal(t, wire.RunAborted, d.State)
 	assert.Equal(t, wire.ResultsMissing, d.Outcome)
-	puts := b.db.puts
+	b.receipt(42, "run control is told", func(r wire.RecordReceipt) bool { return r.Results == wire.ResultsMissing })
+	puts, _ := b.db.written()
 	b.await("they come after all", b.deliver(offer(t, 42, 1000)))
 	d = b.stored(42)
 	assert.Len(t, d.Files, 4)
 	assert.Equal(t, wire.RunAborted, d.State)
-	assert.Equal(t, puts+1, b.db.puts)
+	now, _ := b.db.written()
+	assert.Equal(t, puts+1, now)
 }
 
 // A file on the sink's disk is damaged after it was received: the driver has it.
@@ -229,6 +319,8 @@ func TestFolderThatWasMovedAway(t *testing.T) {
 	b := newBench(t)
 	b.live(42)
 	b.receipt(42, "the record is kept", func(r wire.RecordReceipt) bool { return r.State == wire.RunFinishing })
+	b.record(life(43, wire.RunConfiguring))
+	b.receipt(43, "the one before it is acknowledged: it does not come again", func(wire.RecordReceipt) bool { return true })
 	b.stop()
 	require.NoError(t, os.RemoveAll(filepath.Join(b.dir, "runs", "42")))
 	b.start()

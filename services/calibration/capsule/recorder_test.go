@@ -226,7 +226,7 @@ func TestSettled(t *testing.T) {
 			return msg("/hv/status", psu("a", seq, begun.Add(time.Duration(s*float64(time.Second))), 1, 0))
 		}
 		end := begun.Add(10 * time.Second)
-		settled := func() string { _, what := r.Settled(1, end); return what }
+		settled := func() string { _, what := r.Settled(1, begun, end); return what }
 		put(t, r, msg("/hv/meta", `{"period":2}`))
 		require.NoError(t, r.Begin(1))
 		put(t, r, at(1, 1), at(2, 2))
@@ -267,8 +267,32 @@ func TestSettled(t *testing.T) {
 		assert.Contains(t, settled(), "lv", "it has not had the time to be heard")
 		time.Sleep(2 * time.Second)
 		assert.Empty(t, settled())
-		ok, _ := r.Settled(99, end)
+		ok, _ := r.Settled(99, begun, end)
 		assert.True(t, ok, "not recorded")
+	})
+}
+
+// A run is heard of long after it began, by a recorder that was away: what the
+// broker kept of it comes in any order.
+func TestSettledOfARunThatIsHeardOfLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := open(t, t.TempDir(), Options{})
+		r.Connected(true)
+		now := time.Now()
+		from, to := now.Add(-time.Hour), now.Add(-time.Hour+10*time.Second)
+		said := func(a, b int) {
+			for seq := a; seq <= b; seq++ {
+				put(t, r, msg("/hv/status", psu("a", seq, from.Add(time.Duration(seq)*time.Second), 1, 0)))
+			}
+		}
+		require.NoError(t, r.Begin(1))
+		said(0, 3)
+		said(6, 12)
+		_, what := r.Settled(1, from, to)
+		assert.Contains(t, what, "4 to 5")
+		said(4, 5)
+		ok, _ := r.Settled(1, from, to)
+		assert.True(t, ok)
 	})
 }
 
@@ -289,7 +313,7 @@ func TestNoRoomInTheQueue(t *testing.T) {
 		r.Put(zero)
 		assert.Equal(t, roomWait, time.Since(began))
 		require.NoError(t, r.Begin(1))
-		assert.Contains(t, func() string { _, s := r.Settled(1, t0); return s }(), "not on disk")
+		assert.Contains(t, func() string { _, s := r.Settled(1, t0, t0); return s }(), "not on disk")
 		for range queueMessages / batchMessages {
 			put(t, r, msg("/sensor/a/b", `1`))
 		}
@@ -353,7 +377,7 @@ func TestAllAtOnce(t *testing.T) {
 				assert.NoError(t, r.Begin(run+2))
 				_, err := r.Make(context.Background(), run+2, t0, after(1e6))
 				assert.NoError(t, err)
-				r.Settled(run+2, t0)
+				r.Settled(run+2, t0, t0)
 				assert.NoError(t, r.End(run+2))
 			}
 		})
@@ -361,7 +385,7 @@ func TestAllAtOnce(t *testing.T) {
 	for _, m := range statuses(1, 3000) {
 		r.Put(m)
 	}
-	require.Eventually(t, func() bool { n, _, _ := r.queue.fill(); return n == 0 }, 20*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { n, _, _ := r.queue.fill(); return n == 0 }, time.Minute, 20*time.Millisecond)
 	cancel()
 	wg.Wait()
 	c := capsuleOf(t, r, 1, t0, after(3000))

@@ -183,13 +183,13 @@ func (d *tracked) wait(from, to int64, up, now time.Time) string {
 		time.Unix(0, to).UTC().Format(time.RFC3339Nano), time.Unix(0, d.latest).UTC().Format(time.RFC3339Nano))
 }
 
-// Settled reports whether all has come that will come of a run that ended at
-// to, and if not what is waited for. Each device that speaks must have sent a
+// Settled reports whether all has come that will come of a run that lasted from
+// from to to, and if not what is waited for. Each device that speaks must have sent a
 // status that is later than to, unless it is stopped or lost or was silent for
 // five periods; and no replay may be about to fill a hole in the run. A device
 // whose clock is far behind is never settled: wait for 40 s at most, but count
 // only those in which the broker is connected.
-func (r *Recorder) Settled(run int64, to time.Time) (ok bool, waitFor string) {
+func (r *Recorder) Settled(run int64, from, to time.Time) (ok bool, waitFor string) {
 	end := to.UnixNano()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -205,9 +205,11 @@ func (r *Recorder) Settled(run int64, to time.Time) (ok bool, waitFor string) {
 		return false, "messages that have come and are not on disk yet"
 	}
 	now := time.Now()
-	from := n.Begun.Add(-before).UnixNano()
+	// It may have been heard of long after it began, and the broker has kept what was
+	// said meanwhile.
+	begin := min(from.UnixNano(), n.Begun.Add(-before).UnixNano())
 	for _, name := range slices.Sorted(maps.Keys(r.track.devices)) {
-		if what := r.track.devices[name].wait(from, end, up, now); what != "" {
+		if what := r.track.devices[name].wait(begin, end, up, now); what != "" {
 			return false, name + ": " + what
 		}
 	}
