@@ -107,7 +107,7 @@ func (f *fakeInflux) do(script http.HandlerFunc) {
 // changed, is true.
 func (f *fakeInflux) wait(what string, cond func() bool) {
 	f.t.Helper()
-	timeout := time.After(30 * time.Second)
+	timeout := time.After(inVain)
 	for {
 		f.mu.Lock()
 		ok, changed := cond(), f.changed

@@ -234,7 +234,7 @@ func TestEcho(t *testing.T) {
 // On a real bus the loader hears itself, and says how often it had to come again.
 func TestFiguresOnTheBus(t *testing.T) {
 	r := newRigAlone(t)
-	r.atStart(func(l *loader) { l.every = 50 * time.Millisecond })
+	r.atStart(func(l *loader) { l.every = 500 * time.Millisecond }) // and so long may the broker take
 	r.loader(r.config())
 	r.state(wire.Ready)
 	last := func() (got string) {

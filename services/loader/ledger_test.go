@@ -261,7 +261,7 @@ func TestLedgerInTheArchive(t *testing.T) {
 
 // The pages are retained: who comes later, and after the loader, is told.
 func TestLedgerOnTheBus(t *testing.T) {
-	r := newRig(t)
+	r := newRigOnce(t)
 	_, stop := r.loader(r.config())
 	r.state("ready")
 	r.statuses(1, 5)
@@ -285,7 +285,7 @@ func TestLedgerOnTheBus(t *testing.T) {
 		if p.Device != "hv" || p.Boot != "b" || p.First != 1 || p.Last != 10 || p.Skew == nil {
 			t.Errorf("%s", m.Payload)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(inVain):
 		t.Fatal("nothing retained")
 	}
 }

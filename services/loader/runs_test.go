@@ -198,7 +198,7 @@ func annotationPoint(t *testing.T, payload string) (key, fields string) {
 
 // A run as run control says it, from the bus to InfluxDB.
 func TestRunIsArchived(t *testing.T) {
-	r := newRig(t)
+	r := newRigOnce(t)
 	metrics, _ := r.loader(r.config())
 	r.state(wire.Ready)
 	end := noon.Add(100 * time.Second)
