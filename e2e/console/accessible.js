@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { LAPTOP, PHONE, URL, WAIT, accessible, ask, at, enter, fits, openBrowser, screenshot, tell, until, visit, whole } from './lib.js'
 
-describe('accessibility', { timeout: 4 * WAIT, concurrency: 2 }, () => {
+describe('accessibility', { timeout: 20 * WAIT, concurrency: 2 }, () => {
   let browser, run
   before(async () => {
     browser = await openBrowser()

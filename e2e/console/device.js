@@ -1,7 +1,7 @@
 // The overview and a supply: what is shown, and what can be done.
 import assert from 'node:assert/strict'
 import { after, before, describe } from 'node:test'
-import { LAPTOP, WAIT, ask, at, drag, enter, number, openBrowser, quiet, screenshot, steps, tell, until, whole } from './lib.js'
+import { LAPTOP, WAIT, ask, at, drag, enter, focus, number, openBrowser, quiet, refused, screenshot, steps, tell, until, whole } from './lib.js'
 
 const SET = 80 // V
 
@@ -28,15 +28,15 @@ describe('a supply', { timeout: 5 * WAIT }, () => {
       await card.getByText('live', { exact: true }).waitFor()
     }
     for (const row of ['hv-0', 'hv-3', 'lv-1', 'lv-4']) assert.ok(Number.isFinite(await number(at(at(page, `row-${row}`), 'vmon'))), row)
-    assert.match(await at(at(page, 'device-dht_room'), 'temperature').textContent(), /^\d+\.\d+\s*°C$/)
+    await until('a temperature that is live', async () => /^\d+\.\d+\s*°C$/.test(await at(at(page, 'device-dht_room'), 'temperature').textContent()))
     for (const name of ['gateway', 'loader', 'runcontrol', 'calibration']) await at(page, `service-${name}`).getByText('ready').waitFor()
-    for (const banner of ['gateway', 'bus', 'connecting']) assert.equal(await at(page, `banner-${banner}`).count(), 0)
+    for (const banner of ['gateway', 'bus', 'connecting']) await at(page, `banner-${banner}`).waitFor({ state: 'detached' })
   })
 
   test('its page shows the channels and their limits', async () => {
     await page.getByRole('link', { name: 'hv', exact: true }).click()
     await page.getByRole('heading', { name: 'hv', level: 1 }).waitFor()
-    await page.waitForFunction(() => document.activeElement.tagName === 'H1', null, { timeout: 2_000 }) // who listens hears that there is a new page
+    await focus(page, 'h1') // who listens hears that there is a new page
     await page.locator('[data-test=device-page-hv][data-fresh=live]').waitFor()
     channel = at(page, 'channel-0')
     plotted = page.getByRole('row', { name: /^Channel 0/ })
@@ -61,30 +61,30 @@ describe('a supply', { timeout: 5 * WAIT }, () => {
     await dialog.getByRole('button', { name: 'Cancel' }).click()
     await dialog.waitFor({ state: 'hidden' })
     assert.equal(await page.locator('[data-test=my-commands] [data-test=command]').count(), before, 'nothing was sent')
-    assert.equal(await at(channel, 'on').textContent(), 'off')
+    await at(channel, 'on').getByText('off', { exact: true }).waitFor()
   })
 
   test('the ramp is seen in the plot, and the ack goes from accepted to done', async () => {
     await at(page, 'line-channel-1').uncheck()
     await at(page, 'line-channel-2').uncheck()
     await at(page, 'line-channel-3').uncheck()
-    assert.ok(Math.abs(await number(plotted.getByRole('cell').nth(1))) < 1)
+    await until('no voltage in the plot', async () => Math.abs(await number(plotted.getByRole('cell').nth(1))) < 1)
     await channel.getByRole('button', { name: 'Switch on channel 0' }).click()
     await page.getByRole('dialog').getByRole('button', { name: 'Switch on' }).click()
-    await result('switch', 'accepted').getByText('switch on: under way').waitFor()
 
-    const bar = channel.getByRole('progressbar', { name: 'Ramp of channel 0' })
-    await until('the middle of the ramp', async () => Number(await bar.getAttribute('aria-valuenow')) >= 40)
-    assert.match(await bar.getAttribute('aria-valuetext'), /→ 80\.00 V, .*left$/)
-    const half = await number(at(channel, 'vmon'))
-    assert.ok(half > 20 && half < SET, `${half} V`)
-    await at(channel, 'on').getByText('on', { exact: true }).waitFor()
+    // Looked at in one moment: the ramp goes on.
+    let seen
+    await until('the middle of the ramp', async () => {
+      seen = await page.evaluate(ramping)
+      return seen.percent >= 40 && seen.percent < 100 && /→ 80\.00 V, .*left$/.test(seen.text) && seen.vmon > 20 && seen.vmon < SET && seen.on === 'on' && seen.result === 'accepted'
+    }).catch(() => assert.fail(`never in the middle of the ramp, at last ${JSON.stringify(seen)}`))
     // The line leaves the floor in the picture, and in the numbers below it.
-    assert.ok(await inked(page) > 50, 'the curve of channel 0 rises')
+    await until('the curve of channel 0 rises', async () => await inked(page) > 50)
+    await until("the plot's last value", async () => await number(plotted.getByRole('cell').nth(1)) > 20)
     const last = await number(plotted.getByRole('cell').nth(1))
     assert.ok(last > 20 && last <= SET + 1, `the plot's last value is ${last} V`)
     assert.ok(await number(plotted.getByRole('cell').nth(4)) > 20) // what was there before the test may be higher
-    await until('most of the ramp', async () => Number(await bar.getAttribute('aria-valuenow')) >= 75)
+    await until('most of the ramp', async () => !((await page.evaluate(ramping)).percent < 75))
     await drag(page, 0.96, 0.999) // the last half minute
     await whole(page, 'plot-panel')
     await screenshot(page, 'console-device')
@@ -94,7 +94,7 @@ describe('a supply', { timeout: 5 * WAIT }, () => {
     await result('switch', 'done').waitFor()
     await until('the voltage', async () => Math.abs(await number(at(channel, 'vmon')) - SET) < 1)
     await until('the voltage in the plot', async () => Math.abs(await number(plotted.getByRole('cell').nth(1)) - SET) < 1)
-    await bar.waitFor({ state: 'detached' })
+    await channel.getByRole('progressbar', { name: 'Ramp of channel 0' }).waitFor({ state: 'detached' })
     const way = page.locator('[data-test=my-commands] [data-test=command]').first()
     assert.match(await way.textContent(), /hv channel 0: switch on.*sent.*accepted.*done/)
   })
@@ -103,20 +103,20 @@ describe('a supply', { timeout: 5 * WAIT }, () => {
     await at(channel, 'setv').fill('5000')
     await at(channel, 'setv-note').getByText('above the limit of 1000 V').waitFor()
     await at(channel, 'setv').press('Enter')
-    const refused = channel.getByRole('alert').filter({ hasText: '5000: refused' })
-    await refused.waitFor()
-    await refused.getByText('OUT_OF_RANGE').waitFor()
-    await refused.getByText('The closest valid value is 1000 V.').waitFor()
-    const [r, g, b] = (await refused.locator('.chip').evaluate((e) => getComputedStyle(e).color)).match(/\d+/g).map(Number)
+    const alert = channel.getByRole('alert').filter({ hasText: '5000: refused' })
+    await alert.waitFor()
+    await alert.getByText('OUT_OF_RANGE').waitFor()
+    await alert.getByText('The closest valid value is 1000 V.').waitFor()
+    const [r, g, b] = (await alert.locator('.chip').evaluate((e) => getComputedStyle(e).color)).match(/\d+/g).map(Number)
     assert.ok(r > 120 && g < 60 && b < 60, `rgb(${r}, ${g}, ${b}) is red`)
     await page.evaluate(() => scrollTo(0, 0))
     await screenshot(page, 'console-refused')
     await at(channel, 'vreq').getByText(`${SET}.00`).waitFor()
 
-    await refused.getByRole('button', { name: 'Use 1000 V' }).click()
+    await alert.getByRole('button', { name: 'Use 1000 V' }).click()
     assert.equal(await at(channel, 'setv').inputValue(), '1000')
     assert.equal(await page.evaluate(() => document.activeElement.dataset.test), 'setv-set', 'Enter would send it, and nothing was sent by itself')
-    assert.equal(await at(channel, 'vreq').textContent(), `${SET}.00V`)
+    await at(channel, 'vreq').getByText(`${SET}.00V`, { exact: true }).waitFor()
     await at(channel, 'setv').fill('1,5')
     await at(channel, 'setv-set').click()
     await at(channel, 'setv-note').getByText('point').waitFor()
@@ -126,7 +126,7 @@ describe('a supply', { timeout: 5 * WAIT }, () => {
     const overview = await enter(browser, 'operator')
     const row = at(overview, 'row-hv-0')
     await at(row, 'on').getByText('on', { exact: true }).waitFor()
-    assert.ok(Math.abs(await number(at(row, 'vmon')) - SET) < 1)
+    await until('the voltage', async () => Math.abs(await number(at(row, 'vmon')) - SET) < 1)
     await whole(overview, 'overview')
     await screenshot(overview, 'console-overview')
     await overview.context().close()
@@ -136,7 +136,7 @@ describe('a supply', { timeout: 5 * WAIT }, () => {
     await channel.getByRole('button', { name: 'Switch off channel 0' }).click()
     await at(channel, 'on').getByText('off').waitFor()
     assert.equal(await page.getByRole('dialog').count(), 0)
-    await result('switch', 'accepted').getByText('switch off: under way').waitFor()
+    await channel.locator('[data-test=result-switch]').getByText(/^switch off: (under way|done)$/).waitFor()
     await until('a falling voltage', async () => await number(at(channel, 'vmon')) < SET - 5)
   })
 
@@ -150,7 +150,7 @@ describe('a supply', { timeout: 5 * WAIT }, () => {
     await tag.getByText('Locked by operator').waitFor()
     await tag.getByText('“hands in the box”').waitFor()
     assert.ok(await tag.getByRole('button', { name: 'Unlock' }).isEnabled(), 'one may lift one\'s own')
-    const { status, body } = await ask(page, 'POST', '/devices/hv/commands', { op: 'switch', channel: 0, value: 'on' })
+    const { status, body } = await refused(page, 'hv', { op: 'switch', channel: 0, value: 'on' })
     assert.deepEqual([status, body.code], [409, 'LOCKED'])
 
     const viewer = await enter(browser, 'viewer', '/device/hv')
@@ -170,8 +170,8 @@ describe('a supply', { timeout: 5 * WAIT }, () => {
     await tell(expert, 'hv', { op: 'lock', channel: 0, reason: 'alignment' })
     await tag.getByText('Locked by expert').waitFor()
     assert.ok(await tag.getByRole('button', { name: 'Unlock' }).isDisabled())
-    const refused = await ask(page, 'POST', '/devices/hv/commands', { op: 'unlock', channel: 0 })
-    assert.deepEqual([refused.status, refused.body.role], [403, 'expert'])
+    const no = await ask(page, 'POST', '/devices/hv/commands', { op: 'unlock', channel: 0 })
+    assert.deepEqual([no.status, no.body.role], [403, 'expert'])
     await tell(expert, 'hv', { op: 'unlock', channel: 0 })
     await tag.waitFor({ state: 'detached' })
     await expert.context().close()
@@ -194,6 +194,7 @@ describe('a supply', { timeout: 5 * WAIT }, () => {
 
   test('the way down ends, too', async () => {
     await result('switch', 'done').getByText('switch off: done').waitFor()
+    assert.match(await page.locator('[data-test=my-commands] [data-test=command]', { hasText: 'switch off' }).first().textContent(), /sent.*accepted.*done/)
     await until('no voltage', async () => Math.abs(await number(at(channel, 'vmon'))) < 1)
   })
 
@@ -207,6 +208,19 @@ describe('a supply', { timeout: 5 * WAIT }, () => {
     await dialog.waitFor({ state: 'hidden' })
   })
 })
+
+// ramping is what the page says of channel 0 while it ramps.
+function ramping () {
+  const card = document.querySelector('[data-test=channel-0]')
+  const bar = card.querySelector('[role=progressbar]')
+  return {
+    percent: Number(bar?.getAttribute('aria-valuenow') ?? NaN),
+    text: bar?.getAttribute('aria-valuetext'),
+    vmon: parseFloat(card.querySelector('[data-test=vmon]').textContent),
+    on: card.querySelector('[data-test=on]').textContent,
+    result: card.querySelector('[data-test=result-switch]')?.dataset.phase
+  }
+}
 
 // inked is over how many pixels the first line of the plot rises; its colour is
 // that of its name in the table below.

@@ -8,7 +8,7 @@ import { test } from 'node:test'
 import { chromium } from 'playwright-core'
 
 export const URL = (process.env.GATEWAY_URL || 'https://localhost:8443').replace(/\/$/, '')
-export const WAIT = 30_000 // a ramp may take its time
+export const WAIT = 60_000 // a ramp may take its time, and a machine that does other things too
 export const LAPTOP = { width: 1280, height: 800 }
 export const PHONE = { width: 360, height: 740 }
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
@@ -27,6 +27,8 @@ export function openBrowser () {
 
 // What the browser writes of an answer that is no success, which is the tests' own doing.
 const REFUSED = /^Failed to load resource: the server responded with a status of 4\d\d /
+// And of a command whose driver took more than two seconds: its end comes later, and is waited for.
+const LATE = /^Failed to load resource: the server responded with a status of 504 .*\/api\/v1\/(devices\/\w+\/commands|runs|runs\/\d+\/abort|off)\b/
 
 // steps makes tests that go on from each other: after one that fails the others fail at once.
 export function steps () {
@@ -63,7 +65,7 @@ export async function tab (context) {
   page.faults = []
   page.strangers = []
   page.on('pageerror', (err) => page.faults.push(err.message))
-  page.on('console', (m) => { if (m.type() === 'error') page.faults.push(`${m.text()} (${page.url()})`) })
+  page.on('console', (m) => { if (m.type() === 'error') page.faults.push(`${m.text()} (${page.url()}${m.location().url === page.url() ? '' : `, ${m.location().url}`})`) })
   page.on('request', (r) => { if (!r.url().startsWith(URL + '/') && !/^(data|blob):/.test(r.url())) page.strangers.push(r.url()) })
   page.on('websocket', (ws) => { if (!ws.url().startsWith(URL.replace(/^http/, 'ws') + '/')) page.strangers.push(ws.url()) })
   await page.addInitScript(() => document.addEventListener('securitypolicyviolation', (e) => console.error(`policy violated: ${e.effectiveDirective} ${e.blockedURI}`)))
@@ -126,14 +128,23 @@ export async function tell (page, device, command) {
   return await (await begin(page, device, command))()
 }
 
-// begin sends a command. What it returns waits for its end.
+// refused sends a command that is to be refused. It is no other for being sent
+// again when the driver has not answered within the gateway's two seconds.
+export async function refused (page, device, command) {
+  return await until(`an answer to ${command.op}`, async () => {
+    const answer = await ask(page, 'POST', `/devices/${device}/commands`, command)
+    return answer.status !== 504 && answer
+  })
+}
+
+// begin sends a command. What it returns waits for its end. A driver may answer after the gateway has given it up.
 async function begin (page, device, command) {
   let { status, body } = await ask(page, 'POST', `/devices/${device}/commands`, command)
-  assert.ok(status === 200 || status === 202, `${JSON.stringify(command)}: ${status} ${JSON.stringify(body)}`)
+  assert.ok([200, 202, 504].includes(status), `${JSON.stringify(command)}: ${status} ${JSON.stringify(body)}`)
   const { id } = body
   return async () => {
     await until(`the end of ${command.op}`, async () => {
-      if (body.phase !== 'accepted' && body.phase !== 'sent') return true
+      if (!['accepted', 'sent', 'unanswered'].includes(body.phase)) return true
       body = (await ask(page, 'GET', `/commands/${id}`)).body
       return false
     })
@@ -160,6 +171,21 @@ export async function until (what, fits, patience = WAIT) {
     assert.ok(Date.now() < end, `never: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
+}
+
+// focus waits until what fits a selector has the focus: a frame may be late.
+export function focus (page, selector) {
+  return page.waitForFunction((selector) => document.activeElement.matches(selector), selector)
+}
+
+// drawn waits until what is drawn after a page's next frame is there.
+export function drawn (page) {
+  return page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve))))
+}
+
+// gone waits until none of those that were there is.
+export function gone (locator) {
+  return locator.first().waitFor({ state: 'detached' })
 }
 
 // number is the value that an element shows; its sign may be a minus.
@@ -200,7 +226,7 @@ export async function fits (page, what) {
 // of more than requests that were refused, and what is allowed.
 export function clean (page, ...allowed) {
   assert.deepEqual(page.strangers, [], 'other hosts were asked')
-  const own = [REFUSED, ...allowed]
+  const own = [REFUSED, LATE, ...allowed]
   assert.deepEqual(page.faults.filter((f) => !own.some((o) => o.test(f))), [], 'what the browser complains of')
 }
 

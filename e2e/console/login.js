@@ -1,7 +1,7 @@
 // Coming and going.
 import assert from 'node:assert/strict'
 import { after, before, describe } from 'node:test'
-import { URL, WAIT, at, logIn, openBrowser, screenshot, steps, tab, until, visit } from './lib.js'
+import { URL, WAIT, at, focus, logIn, openBrowser, screenshot, steps, tab, until, visit } from './lib.js'
 
 describe('the login', { timeout: 2 * WAIT }, () => {
   const test = steps()
@@ -17,7 +17,7 @@ describe('the login', { timeout: 2 * WAIT }, () => {
     await page.goto(`${URL}/device/hv?x=1`)
     await page.waitForURL(`${URL}/login?next=${encodeURIComponent('/device/hv?x=1')}`)
     await page.getByLabel('Name').waitFor()
-    assert.equal(await page.evaluate(() => document.activeElement.id), 'user', 'the first field has the focus')
+    await focus(page, '#user') // the first field
     await screenshot(page, 'console-login')
   })
 
@@ -46,7 +46,7 @@ describe('the login', { timeout: 2 * WAIT }, () => {
     await at(other, 'user-menu').click()
     await other.getByRole('button', { name: 'Log out' }).click()
     await other.waitForURL(`${URL}/login?next=%2Fruns`)
-    await page.waitForURL(`${URL}/login?next=%2Facks`, { timeout: 3_000 })
+    await page.waitForURL(`${URL}/login?next=%2Facks`)
     await until('no cookie', async () => (await page.context().cookies()).length === 0)
     assert.equal((await page.context().request.get(`${URL}/api/v1/me`)).status(), 401)
     await other.close()
@@ -76,7 +76,7 @@ describe('the login', { timeout: 2 * WAIT }, () => {
     await stranger.goto(`${URL}/nodered/dashboard/power`)
     await stranger.getByLabel('Name').waitFor()
     await logIn(stranger, 'operator')
-    await stranger.locator('[data-testid=panel-hv]').waitFor({ timeout: 15_000 })
+    await stranger.locator('[data-testid=panel-hv]').waitFor()
     assert.equal(stranger.url(), `${URL}/nodered/dashboard/power`)
     await stranger.context().close()
   })

@@ -44,7 +44,7 @@ describe('Node-RED through the gateway', { timeout: 4 * WAIT }, () => {
     const answered = Date.now()
     const took = await closed - answered
     t.diagnostic(`${ws.url().replace(/\?.*/, '')} closed ${took} ms after the logout was answered`)
-    assert.ok(took < 3_000, `${took} ms`)
+    assert.ok(took < 10_000, `${took} ms`) // with the session, and not when Node-RED looks whether anybody is there
     // It does not come back: Node-RED's pages try to connect again.
     const again = await page.context().request.get(`${URL}/nodered/dashboard/power`, { maxRedirects: 0 })
     assert.ok([303, 401].includes(again.status()), `${again.status()}`)

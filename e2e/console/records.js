@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { after, before, describe, test } from 'node:test'
-import { URL, WAIT, ask, at, enter, openBrowser, tell, until } from './lib.js'
+import { URL, WAIT, ask, at, enter, gone, openBrowser, tell, until } from './lib.js'
 
 // The demonstrator's ports are moved by the same number, all of them.
 const BROKER = process.env.MQTT_URL || `mqtt://127.0.0.1:${Number(new globalThis.URL(URL).port) - 8443 + 1883}`
@@ -40,7 +40,7 @@ describe('acks and audit', { timeout: 2 * WAIT }, () => {
     await page.waitForURL(`${URL}/acks?device=lv`)
     await page.locator(`[data-test=ack][data-id="${script1}"]`).first().waitFor()
     await at(page, 'acks-device').selectOption('hv')
-    await page.locator(`[data-test=ack][data-id="${script1}"]`).waitFor({ state: 'detached' })
+    await gone(page.locator(`[data-test=ack][data-id="${script1}"]`))
   })
 
   test('what the gateway has sent has a name that was checked, what a script has sent has not', async () => {
@@ -65,7 +65,7 @@ describe('acks and audit', { timeout: 2 * WAIT }, () => {
   test('the log is told apart by kind and user', async () => {
     await at(page, 'audit-kind').selectOption('command')
     await page.waitForURL(`${URL}/audit?kind=command`)
-    await page.locator('[data-test=audit-entry][data-kind=outcome]').first().waitFor({ state: 'detached' })
+    await gone(page.locator('[data-test=audit-entry][data-kind=outcome]'))
     await page.getByLabel('User').fill('nobody-at-all')
     await page.getByLabel('User').press('Enter')
     await page.getByText('There is no such entry.').waitFor()

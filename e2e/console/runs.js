@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { after, before, describe } from 'node:test'
-import { URL, WAIT, at, enter, openBrowser, screenshot, steps, until } from './lib.js'
+import { URL, WAIT, at, enter, focus, openBrowser, screenshot, steps, until } from './lib.js'
 
 describe('runs', { timeout: 4 * WAIT }, () => {
   const test = steps()
@@ -35,7 +35,7 @@ describe('runs', { timeout: 4 * WAIT }, () => {
     const error = at(page, 'param-module-error')
     await error.getByText('“m1;ls” does not fit the pattern [A-Z][A-Z0-9_]{0,31}').waitFor()
     assert.equal(await param('module').getAttribute('aria-invalid'), 'true')
-    assert.equal(await page.evaluate(() => document.activeElement.id), 'param-module')
+    await focus(page, '#param-module')
     const field = await param('module').boundingBox()
     const said = await error.boundingBox()
     assert.ok(said.y > field.y && said.y - field.y < 120 && Math.abs(said.x - field.x) < 10, 'below the field')
@@ -55,31 +55,13 @@ describe('runs', { timeout: 4 * WAIT }, () => {
     await at(page, 'start-answer').getByText('Checked: it could be started as it stands.').waitFor()
   })
 
-  test('a run is started, and its way is seen', async () => {
+  test('a run is started, and ends', async () => {
     await page.getByRole('button', { name: 'Start run' }).click()
     const said = at(page, 'start-answer').getByRole('link', { name: /^run \d+$/ })
     await said.waitFor()
     number = Number((await said.textContent()).slice(4))
-    await page.getByRole('heading', { name: `Run ${number} is under way` }).waitFor()
-    await page.locator('[data-test=stepper][data-state=running]').waitFor()
-    await at(page, 'stepper').locator('[aria-current=step]').getByText('running').waitFor()
-    const progress = page.getByRole('progressbar', { name: `Progress of run ${number}` })
-    const seen = new Set()
-    await until('progress', async () => {
-      if (await progress.count() === 0) return seen.size >= 2
-      const v = await progress.getAttribute('value', { timeout: 1_000 }).catch(() => null)
-      if (v !== null) seen.add(Number(v))
-      return [...seen].filter((x) => x > 0 && x < 1).length >= 2
-    })
-    assert.ok([...seen].some((x) => x > 0 && x < 1), `progress was ${[...seen]}`)
-    assert.ok(await at(page, 'start').isDisabled(), 'one run at a time')
-    await at(page, 'start-why').getByText(`Run ${number} is under way`).waitFor()
-    await at(page, 'tail').getByText('[progress]').first().waitFor()
-    const other = await enter(browser, 'viewer')
-    await at(other, 'run-now').getByRole('link', { name: `Run ${number}` }).waitFor()
-    await other.getByRole('progressbar', { name: `Progress of run ${number}` }).waitFor()
-    await other.context().close()
     await page.locator('[data-test=stepper][data-state=finished]').waitFor()
+    await page.getByRole('heading', { name: `The last run: ${number}` }).waitFor()
   })
 
   test('its results are plotted', async () => {
@@ -95,13 +77,15 @@ describe('runs', { timeout: 4 * WAIT }, () => {
     await at(page, 'threshold-text').getByText(/^(Far from the others|No channel is far)/).waitFor()
     // A channel that is chosen on the map is read out, and its curve is shown.
     const map = at(page, 'threshold-map')
+    await page.mouse.move(0, 0) // it points at channels too
     await map.focus()
     await map.press('ArrowRight')
-    const says = await map.getAttribute('aria-valuetext')
-    assert.match(says, /: \d+(\.\d+)? /)
-    assert.equal(await at(page, 'threshold-readout').textContent(), says)
+    await until('a channel that is read out', async () => {
+      const says = await map.getAttribute('aria-valuetext')
+      return /: \d+(\.\d+)? /.test(says) && await at(page, 'threshold-readout').textContent() === says
+    })
     await map.press('Enter')
-    assert.match(await map.getAttribute('aria-valuetext'), /marked/)
+    await until('a channel that is marked', async () => /marked/.test(await map.getAttribute('aria-valuetext')))
     await page.evaluate(() => scrollTo(0, document.querySelector('#results').getBoundingClientRect().top + scrollY - 60))
     await page.setViewportSize({ width: 1280, height: 1250 })
     await screenshot(page, 'console-run')
@@ -119,13 +103,31 @@ describe('runs', { timeout: 4 * WAIT }, () => {
     await files.getByText(createHash('sha256').update(bytes).digest('hex')).waitFor()
   })
 
-  test('a run is aborted with a reason', async () => {
+  // Long enough for all that is to be seen meanwhile.
+  test('the way of a run is seen', async () => {
+    const run = number + 1
     await at(page, 'nav-runs').click()
-    await param('duration').fill('120')
+    await param('duration').fill('300')
     await page.getByRole('button', { name: 'Start run' }).click()
-    await page.getByRole('heading', { name: `Run ${number + 1} is under way` }).waitFor()
+    await page.getByRole('heading', { name: `Run ${run} is under way` }).waitFor()
     await page.locator('[data-test=stepper][data-state=running]').waitFor()
+    await at(page, 'stepper').locator('[aria-current=step]').getByText('running').waitFor()
+    const progress = page.getByRole('progressbar', { name: `Progress of run ${run}` })
+    const seen = new Set()
+    await until('progress', async () => {
+      seen.add(Number(await progress.getAttribute('value')))
+      return [...seen].filter((x) => x > 0 && x < 1).length >= 2
+    })
+    assert.ok(await at(page, 'start').isDisabled(), 'one run at a time')
+    await at(page, 'start-why').getByText(`Run ${run} is under way`).waitFor()
+    await at(page, 'tail').getByText('[progress]').first().waitFor()
+    const other = await enter(browser, 'viewer')
+    await at(other, 'run-now').getByRole('link', { name: `Run ${run}` }).waitFor()
+    await other.getByRole('progressbar', { name: `Progress of run ${run}` }).waitFor()
+    await other.context().close()
+  })
 
+  test('a run is aborted with a reason', async () => {
     // What is being typed stays while the run goes on.
     const filter = page.getByRole('searchbox', { name: 'Procedure' })
     await filter.pressSequentially('cali')
@@ -152,7 +154,7 @@ describe('runs', { timeout: 4 * WAIT }, () => {
     await at(page, 'nav-runs').click()
     await page.getByRole('searchbox', { name: 'Module' }).fill(module)
     await page.getByRole('searchbox', { name: 'Module' }).press('Enter')
-    await page.waitForURL(`${URL}/runs?module=${module}`, { timeout: 5_000 })
+    await page.waitForURL(`${URL}/runs?module=${module}`)
     await until('two runs', async () => await at(page, 'run-list').locator('tbody tr').count() === 2)
     await at(page, 'filter-state').selectOption('aborted')
     await until('one run', async () => await at(page, 'run-list').locator('tbody tr').count() === 1)

@@ -27,6 +27,7 @@ describe('a viewer', { timeout: 2 * WAIT }, () => {
     await dead(at(page, 'all-off'), /needs the role operator/)
     await page.getByRole('link', { name: 'hv', exact: true }).click()
     await at(page, 'role-note').getByText('You are logged in as viewer and may look.').waitFor()
+    await at(page, 'channel-3').waitFor()
     for (const more of await at(page, 'more').all()) await more.click()
     await dead(page.locator(names('switch-on', 'switch-off', 'clear')), /need the role operator/)
     await dead(page.locator(names('setv', 'lock-reason')), /Needs the role operator/)
