@@ -189,15 +189,16 @@ func (k *killer) Read(p []byte) (int, error) {
 }
 
 func TestServerKilledInFile(t *testing.T) {
-	s, _ := prepared(t)
-	c := s.client(t, 2*time.Second)
+	s, c := prepared(t)
+	hasty := s.client(t, 5*time.Second) // so that its failures do not take long
 	f, r := fileOf(t, "scurves.bin", 40*ChunkSize+1000)
 	data := all(t, r)
 	for _, after := range []int{1, 17 * ChunkSize, 33 * ChunkSize, len(data)} {
-		err := c.PutFile(t.Context(), 42, "u", f, &killer{bytes.NewReader(data), s, after})
+		err := hasty.PutFile(t.Context(), 42, "u", f, &killer{bytes.NewReader(data), s, after})
 		require.ErrorIs(t, err, ErrNoAnswer, after)
+		s.kill() // where it was too slow for the hasty one, it lives still
 		s.start(t)
-		require.Eventually(t, func() bool { _, err := c.Highest(t.Context()); return err == nil }, 10*time.Second, 20*time.Millisecond)
+		require.Eventually(t, func() bool { _, err := c.Highest(t.Context()); return err == nil }, patience, 20*time.Millisecond)
 		_, err = read(t, c, 42, "scurves.bin")
 		require.ErrorIs(t, err, ErrNotFound)
 	}

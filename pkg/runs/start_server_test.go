@@ -20,6 +20,9 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
+// patience is how long is waited for what must happen: the machine may be busy.
+const patience = 60 * time.Second
+
 // server is bin/ferretdb on a directory of its own.
 type server struct {
 	dir, address string
@@ -79,9 +82,9 @@ func (s *server) start(t *testing.T) {
 	case address, ok := <-listening:
 		require.True(t, ok, "ferretdb has ended")
 		s.address = strings.TrimSpace(address)
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		s.kill()
-		t.Fatal("ferretdb does not listen after 20 s")
+		t.Fatalf("ferretdb does not listen after %v", patience)
 	}
 }
 
@@ -100,11 +103,11 @@ func (s *server) client(t *testing.T, timeout time.Duration) *Client {
 	return c
 }
 
-// prepared is a client of a new server that has its indexes.
+// prepared is a patient client of a new server that has its indexes.
 func prepared(t *testing.T) (*server, *Client) {
 	t.Helper()
 	s := startServer(t)
-	c := s.client(t, 0)
+	c := s.client(t, patience)
 	require.NoError(t, c.Prepare(t.Context()))
 	return s, c
 }
