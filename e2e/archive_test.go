@@ -21,7 +21,10 @@ func TestArchiveTwoLoaders(t *testing.T) {
 	f := s.send("twice", 10, 50*time.Millisecond)
 	lasts(t, 4*time.Second)
 	for _, l := range []*part{one, two} {
-		assert.Positive(t, l.counts("dcs_loader_messages_total", `kind="status"`), l.name)
+		within(t, patience, l.name+" takes statuses", func() bool {
+			n, err := l.figures("dcs_loader_messages_total", `kind="status"`)
+			return err == nil && n > 0
+		})
 	}
 	before := f.made()
 	within(t, patience, "all points", func() bool {

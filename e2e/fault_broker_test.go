@@ -54,9 +54,20 @@ func TestFault06BrokerKilled(t *testing.T) {
 	// Killed while it holds messages for a loader that is away: what came since
 	// it last wrote its database is only in the senders.
 	forgotten := 0
-	for round := 0; forgotten <= 0 && round < 3; round++ {
+	arrived := func() {
+		t.Helper()
+		within(t, patience, "all that was made", func() bool {
+			n, err := s.points(f.prefix, "")
+			return err == nil && n >= channels*f.made()
+		})
+	}
+	for round := 0; forgotten <= 0 && round < 6; round++ {
+		f.pause(true) // nothing comes while the loader ends: it would be held, and not counted
+		lasts(t, 20*time.Millisecond)
+		arrived()
 		l.stop()
 		taken := f.made()
+		f.pause(false)
 		lasts(t, 2500*time.Millisecond)
 		f.pause(true)
 		lasts(t, 20*time.Millisecond) // all is confirmed
@@ -64,10 +75,7 @@ func TestFault06BrokerKilled(t *testing.T) {
 		s.broker.kill()
 		s.broker.start()
 		l.start()
-		within(t, patience, "all that was made", func() bool {
-			n, err := s.points(f.prefix, "")
-			return err == nil && n >= channels*f.made()
-		})
+		arrived()
 		forgotten = held - int(l.counts("dcs_loader_messages_total", `kind="status"`))
 		t.Logf("of %d statuses that it had confirmed the broker has forgotten %d", held, forgotten)
 		f.pause(false)
@@ -140,16 +148,16 @@ func TestFault08BrokerComesBackEmpty(t *testing.T) {
 	l.start()
 	lasts(t, time.Second)
 	f.hush()
-	// All that drivers have kept has been replayed when the number stands still.
-	there, steady := -1, 0
-	within(t, patience, "all that is left", func() bool {
+	// All that drivers have kept has been replayed when the numbers stand still, for
+	// longer than a busy machine does.
+	there, again, since := -1, -1.0, time.Now()
+	within(t, 3*patience, "all that is left", func() bool {
 		n, err := s.points(f.prefix, "")
-		if err != nil || n != there {
-			there, steady = n, 0
-			return false
+		replayed := f.counted("dcs_statuses_replayed_total")
+		if err != nil || n != there || replayed != again {
+			there, again, since = n, replayed, time.Now()
 		}
-		steady++
-		return steady > 40
+		return time.Since(since) > 10*time.Second
 	})
 	f.leave()
 	missing := f.made() - there/channels
@@ -160,7 +168,7 @@ func TestFault08BrokerComesBackEmpty(t *testing.T) {
 	var got verdict
 	code := -1
 	want := verdict{"missing", len(f.senders), f.made() - missing, missing}
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end) && (got != want || code != 4); lasts(t, 300*time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end) && (got != want || code != 4); lasts(t, 300*time.Millisecond) {
 		got, code = s.audit()
 	}
 	assert.Equal(t, want, got, "dcs audit reports the gap")

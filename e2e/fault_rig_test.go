@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -73,28 +74,6 @@ func lasts(t *testing.T, d time.Duration) {
 	}
 }
 
-// usedPorts are those that this run has given away.
-var usedPorts sync.Map
-
-// freePort is a port that nobody listens on and that no outgoing connection
-// gets by chance while its owner is away: below those that the kernel hands out.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 1000 {
-		p := 20000 + rand.IntN(12000)
-		if _, used := usedPorts.LoadOrStore(p, true); used {
-			continue
-		}
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(p)))
-		if err == nil {
-			_ = l.Close()
-			return p
-		}
-	}
-	t.Fatal("no free port")
-	return 0
-}
-
 // part is a process of the stack, which can be started more than once.
 type part struct {
 	t     *testing.T
@@ -103,12 +82,12 @@ type part struct {
 	env   []string
 	log   string        // the file with its output
 	ready func() bool   // nil: at once
-	began func(pid int) // called after each start
 	http  string        // serves figures
 	mu    sync.Mutex    // of what follows
 	cmd   *exec.Cmd     // the last process
 	ended chan struct{} // closed when it has ended
 	how   string        // it ended
+	exit  int           // its exit code then
 }
 
 func newPart(t *testing.T, name, log string, env []string, argv ...string) *part {
@@ -140,13 +119,10 @@ func (p *part) launch() {
 	go func() {
 		_ = cmd.Wait()
 		p.mu.Lock()
-		p.how = cmd.ProcessState.String()
+		p.how, p.exit = cmd.ProcessState.String(), cmd.ProcessState.ExitCode()
 		p.mu.Unlock()
 		close(ended)
 	}()
-	if p.began != nil {
-		p.began(cmd.Process.Pid)
-	}
 }
 
 // start starts it and waits until it is ready.
@@ -219,6 +195,13 @@ func (p *part) end() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.how
+}
+
+// code is the exit code of the last process, which has ended.
+func (p *part) code() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.exit
 }
 
 // said is the end of its output.
@@ -484,6 +467,7 @@ type sender struct {
 	made   atomic.Uint64
 	seen   *device.Device
 	figure *prometheus.Registry
+	silent chan struct{} // closed when it makes no more
 	end    context.CancelFunc
 	ended  chan struct{}
 }
@@ -518,7 +502,7 @@ func (s *stack) sendTo(prefix string, n int, period time.Duration, address strin
 
 func (f *fleet) start(name string, period time.Duration, address string, offset time.Duration) *sender {
 	f.t.Helper()
-	d := &sender{name: name, figure: prometheus.NewRegistry(), ended: make(chan struct{})}
+	d := &sender{name: name, figure: prometheus.NewRegistry(), silent: make(chan struct{}), ended: make(chan struct{})}
 	env := &service.Env{Program: "sender", Name: name, Boot: service.NewBoot(), Log: slog.New(slog.DiscardHandler), Metrics: d.figure, Health: new(service.Health)}
 	dev, err := device.New(env, &device.Settings{Bus: f.s.bus(name, address), Backlog: time.Hour})
 	require.NoError(f.t, err)
@@ -528,6 +512,8 @@ func (f *fleet) start(name string, period time.Duration, address string, offset 
 	go func() {
 		defer close(d.ended)
 		_ = dev.Run(ctx, func(ctx context.Context) error {
+			silent := sync.OnceFunc(func() { close(d.silent) })
+			defer silent()
 			dev.Set(wire.Ready, "")
 			pace := time.NewTimer(offset)
 			defer pace.Stop()
@@ -536,6 +522,7 @@ func (f *fleet) start(name string, period time.Duration, address string, offset 
 				select {
 				case <-pace.C:
 				case <-f.quiet:
+					silent()
 					<-ctx.Done()
 					return nil
 				case <-ctx.Done():
@@ -591,8 +578,14 @@ func (f *fleet) counted(name string) (sum float64) {
 // pause holds the making of statuses up, or lets it go on.
 func (f *fleet) pause(on bool) { f.paused.Store(on) }
 
-// hush ends the making of statuses; the senders stay on the bus and replay.
-func (f *fleet) hush() { f.hushed.Do(func() { close(f.quiet) }) }
+// hush ends the making of statuses; the senders stay on the bus and replay. When
+// it returns made does not grow any more.
+func (f *fleet) hush() {
+	f.hushed.Do(func() { close(f.quiet) })
+	for _, d := range f.senders {
+		<-d.silent
+	}
+}
 
 // leave ends the senders as a signal does: they say the number of their last
 // status with their state.
@@ -652,7 +645,7 @@ func (f *fleet) complete(limit time.Duration) {
 	var got verdict
 	code := -1
 	// The audit leaves out the last two seconds, and the last state is on its way.
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end) && (got != want || code != 0); lasts(f.t, 300*time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end) && (got != want || code != 0); lasts(f.t, 300*time.Millisecond) {
 		got, code = f.s.audit()
 	}
 	if !assert.Equal(f.t, want, got, "dcs audit") || !assert.Zero(f.t, code, "exit code of dcs audit") {
@@ -677,6 +670,10 @@ func (f *fleet) agrees(l *part) {
 
 func (f *fleet) agreesWithLetters(l *part) {
 	f.t.Helper()
+	// What the archive has the loader enters when it has the answer.
+	within(f.t, patience, fmt.Sprintf("%d statuses by the ledger", f.made()), func() bool {
+		return l.figure("dcs_loader_ledger_seen_total") >= float64(f.made())
+	})
 	assert.EqualValues(f.t, f.made(), l.counts("dcs_loader_ledger_seen_total", ""), "statuses by the ledger")
 	assert.Zero(f.t, l.counts("dcs_loader_ledger_missing", ""), "missing by the ledger")
 	assert.Zero(f.t, l.counts("dcs_loader_spool_damaged_bytes_total", ""), "damaged")
@@ -723,15 +720,17 @@ func (w *watcher) mark() int {
 	return len(w.heard)
 }
 
-// await waits for a state on a topic, said after a mark, whose error contains a
-// text.
-func (w *watcher) await(limit time.Duration, mark int, topic, state, text string) (s wire.State) {
+// await waits for a state on a topic, said after a mark, whose error contains
+// some texts.
+func (w *watcher) await(limit time.Duration, mark int, topic, state string, texts ...string) (s wire.State) {
 	w.t.Helper()
-	within(w.t, limit, fmt.Sprintf("%s says %s %s", topic, state, text), func() bool {
+	within(w.t, limit, fmt.Sprintf("%s says %s %s", topic, state, texts), func() bool {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		for _, m := range w.heard[mark:] {
-			if m.Topic == topic && json.Unmarshal(m.Payload, &s) == nil && s.State == state && strings.Contains(s.Error, text) {
+			s = wire.State{}
+			if m.Topic == topic && json.Unmarshal(m.Payload, &s) == nil && s.State == state &&
+				!slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(s.Error, text) }) {
 				return true
 			}
 		}

@@ -67,7 +67,7 @@ func (h heard) await(t *testing.T, what string, wanted func(mqtt.Message) bool) 
 func TestDriverOnMosquitto(t *testing.T) {
 	b := startBroker(t, newAccess(t, "", brokerauth.Account{Name: "hv", Role: brokerauth.Driver}, brokerauth.Account{Name: "alice", Role: brokerauth.Operator}))
 	instrument := "tcp://" + freeAddr(t)
-	program(t, "sim", "DCS_MODEL=iseg", "DCS_ADDRESS="+instrument, "DCS_SIM_RAMP=200")
+	program(t, "sim", "DCS_MODEL=iseg", "DCS_ADDRESS="+instrument, "DCS_SIM_RAMP=50") // 6 s in which to see it in a ramp, and to kill it
 
 	h := heard{make(chan mqtt.Message, 10000)}
 	c := mqtt.NewClient(b.options("alice", "mosquitto_pub").SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { h.ch <- m }))

@@ -4,10 +4,13 @@ package e2e
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,12 +20,32 @@ import (
 	"trackerdcs/pkg/brokerauth"
 )
 
+// usedPorts are those that this run has given away.
+var usedPorts sync.Map
+
+// freePort is a port that nobody listens on and that no outgoing connection
+// gets by chance while its owner is away: below those that the kernel hands out.
+func freePort(t *testing.T) int {
+	t.Helper()
+	for range 1000 {
+		p := 20000 + rand.IntN(12000)
+		if _, used := usedPorts.LoadOrStore(p, true); used {
+			continue
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(p)))
+		if err == nil {
+			_ = l.Close()
+			return p
+		}
+	}
+	t.Fatal("no free port")
+	return 0
+}
+
+// freeAddr is freePort's on this machine.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(freePort(t)))
 }
 
 // options are those of a client with an account.

@@ -4,13 +4,11 @@ package e2e
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -70,14 +68,17 @@ func (e *estate) secret(name, content string) string {
 // provision runs it to its end, and returns what it says and its exit code.
 func (e *estate) provision(args ...string) (string, int) {
 	e.t.Helper()
-	cmd := exec.CommandContext(e.t.Context(), filepath.Join(root(e.t), "bin", "dcs"), append([]string{"provision"}, args...)...)
-	cmd.Env = append(os.Environ(), e.env...)
-	out, err := cmd.CombinedOutput()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		require.NoError(e.t, err)
-	}
-	return string(out), cmd.ProcessState.ExitCode()
+	p := e.provisions(args...)
+	p.launch()
+	within(e.t, 3*patience, "dcs provision ends", func() bool { return p.pid() == 0 })
+	return p.said(1 << 20), p.code()
+}
+
+// provisions prepares it.
+func (e *estate) provisions(args ...string) *part {
+	e.t.Helper()
+	log := filepath.Join(e.t.TempDir(), "provision.log")
+	return newPart(e.t, "dcs provision", log, e.env, append([]string{filepath.Join(root(e.t), "bin", "dcs"), "provision"}, args...)...)
 }
 
 func (e *estate) token(name string) string {
@@ -98,17 +99,14 @@ func (e *estate) as(name string) archive {
 func TestProvision(t *testing.T) {
 	t.Parallel()
 	e := newEstate(t)
-	said := make(chan string, 1)
-	go func() {
-		out, code := e.provision()
-		said <- fmt.Sprint(code, "\n", out)
-	}()
-	lasts(t, 1500*time.Millisecond)
+	p := e.provisions()
+	p.launch()
+	within(t, patience, "it waits", func() bool { return strings.Contains(p.said(1<<20), "waiting for InfluxDB") })
 	e.influx.start()
 	e.mongo.start()
-	out := <-said
-	require.True(t, strings.HasPrefix(out, "0\n"), out)
-	assert.Contains(t, out, "waiting for InfluxDB")
+	within(t, 3*patience, "dcs provision ends", func() bool { return p.pid() == 0 })
+	out := p.said(1 << 20)
+	require.Zero(t, p.code(), out)
 	assert.Contains(t, out, "this server has no users, as FerretDB")
 	assert.Equal(t, 4, strings.Count(out, "a token is made"), out)
 	t.Log(out)
