@@ -101,9 +101,7 @@ func startLab(t *testing.T) *lab {
 	for _, p := range []*part{l.hv, l.sink, l.driver, l.control} {
 		p.launch()
 	}
-	for _, p := range []*part{l.hv, l.sink, l.driver, l.control} {
-		p.awaitReady()
-	}
+	l.allReady()
 	l.w = l.watch("/run/#", "/hv/status", "/ph2acf/#", "/service/#")
 	return l
 }
@@ -177,6 +175,45 @@ func (l *lab) ends(run int64, limit time.Duration) (r wire.Run) {
 		return r.Run == run && wire.RunEnded(r.State)
 	})
 	return r
+}
+
+// afterBroker starts the broker again, in which connected is how often each of
+// those who have to do with runs had been let in, and waits until all of them are
+// there and have said so.
+func (l *lab) afterBroker(connected map[string]int) {
+	l.t.Helper()
+	mark := l.w.mark()
+	l.broker.start()
+	within(l.t, patience, "all are on the bus again", func() bool {
+		for name, n := range l.connections() {
+			if n <= connected[name] {
+				return false
+			}
+		}
+		return true
+	})
+	l.allReady()
+	for _, topic := range []string{"/ph2acf/state", "/service/calibration/state", "/service/runcontrol/state"} {
+		l.w.await(patience, mark, topic, wire.Ready)
+	}
+}
+
+// connections is how often each of those who have to do with runs has been let
+// in by the broker.
+func (l *lab) connections() map[string]int {
+	n := map[string]int{}
+	for _, name := range []string{"dcs-hv", "dcs-ph2acf", "dcs-calibration", "dcs-runcontrol"} {
+		n[name] = l.connected(name)
+	}
+	return n
+}
+
+// allReady waits until all of our programs say so.
+func (l *lab) allReady() {
+	l.t.Helper()
+	for _, p := range []*part{l.hv, l.sink, l.driver, l.control} {
+		p.awaitReady()
+	}
 }
 
 // stored waits for the complete document of a run.
