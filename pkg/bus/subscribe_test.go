@@ -168,7 +168,7 @@ func TestUnsubscribeForGood(t *testing.T) {
 		go func() { defer close(ended); _ = c.Run(ctx) }()
 		select {
 		case <-up:
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("no connection")
 		}
 		cancel()
@@ -183,12 +183,18 @@ func TestUnsubscribeForGood(t *testing.T) {
 	o := mqtt.NewClientOptions().AddBroker(b.URL()).SetClientID("loader").SetCleanSession(false).
 		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { got <- m.Topic() })
 	raw := mqtt.NewClient(o)
-	if tok := raw.Connect(); !tok.WaitTimeout(20*time.Second) || tok.Error() != nil {
-		t.Fatal(tok.Error())
+	for began := time.Now(); ; { // a broker that still has the one before sends us away once
+		tok := raw.Connect()
+		if tok.WaitTimeout(time.Minute) && tok.Error() == nil {
+			break
+		}
+		if time.Since(began) > time.Minute {
+			t.Fatal(tok.Error())
+		}
 	}
 	defer raw.Disconnect(0)
 	for _, topic := range []string{"/old/status", "/both/status", "/new/status"} {
-		if tok := raw.Publish(topic, 1, false, "x"); !tok.WaitTimeout(20*time.Second) || tok.Error() != nil {
+		if tok := raw.Publish(topic, 1, false, "x"); !tok.WaitTimeout(time.Minute) || tok.Error() != nil {
 			t.Fatal(tok.Error())
 		}
 	}
@@ -198,7 +204,7 @@ func TestUnsubscribeForGood(t *testing.T) {
 			if topic != want {
 				t.Errorf("%s came, want %s", topic, want)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("waited in vain for ", want)
 		}
 	}

@@ -89,12 +89,13 @@ type Member struct {
 	said      [][]byte // the payloads said last, whose echoes come back
 
 	pause time.Duration // takeOverPause, but for tests
+	gap   time.Duration // correctionGap, but for tests
 }
 
 // Join makes the program a member whose state stands on topic. It does not
 // connect: Run does.
 func (e *Env) Join(opts bus.Options, topic string) (*Member, error) {
-	m := &Member{env: e, topic: topic, pause: takeOverPause}
+	m := &Member{env: e, topic: topic, pause: takeOverPause, gap: correctionGap}
 	m.state = wire.State{State: wire.Starting, Since: now(), Boot: e.Boot}
 	opts.Log = e.Log
 	opts.Will = &bus.Message{
@@ -167,7 +168,7 @@ func (m *Member) Set(state, problem string) {
 	}
 	m.publish()
 	if state != wire.Stopped { // who subscribed in the same moment may have been given the one before
-		time.AfterFunc(correctionGap, m.publish)
+		time.AfterFunc(m.gap, m.publish)
 	}
 }
 
@@ -227,7 +228,7 @@ func (m *Member) announce() {
 	m.publish()
 	// Who comes to the broker in the same moment, or comes back to it with us, may
 	// be given the retained last will, or nothing, and miss what we just said.
-	time.AfterFunc(correctionGap, m.publish)
+	time.AfterFunc(m.gap, m.publish)
 }
 
 // watch sees what stands on the program's own topic. What is not its own is
@@ -261,7 +262,7 @@ func (m *Member) watch(msg bus.Message) {
 	if time.Now().Before(m.corrected) {
 		return // a correction is on its way
 	}
-	wait := max(0, time.Until(m.corrected.Add(correctionGap)))
+	wait := max(0, time.Until(m.corrected.Add(m.gap)))
 	m.corrected = time.Now().Add(wait)
 	time.AfterFunc(wait, m.publish)
 }
