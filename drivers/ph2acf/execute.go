@@ -16,10 +16,13 @@ import (
 )
 
 const (
-	versionLimit = 2 * time.Second // for a program to say its version
-	maxVersion   = 256             // bytes of it
-	drain        = 2 * time.Second // for the output of what is gone to be read
+	maxVersion = 256             // bytes of a program's version
+	drain      = 2 * time.Second // for the output of what is gone to be read
 )
+
+// versionLimit is for a program to say its version, but for tests, on machines
+// with no time.
+var versionLimit = 2 * time.Second
 
 // Why a program is stopped.
 const (
@@ -161,7 +164,7 @@ func (x *execution) execute(ctx context.Context) (e ended) {
 			return err
 		}
 		*to, pipes = w, append(pipes, r)
-		readers.Go(func() { _ = x.out.Read(r, stream) })
+		readers.Go(func() { _ = x.out.Read(&output.Pipe{File: r}, stream) })
 		return nil
 	}
 	err := read(&x.program.Stdout, output.Out)
