@@ -32,6 +32,7 @@ import (
 
 func TestMain(m *testing.M) {
 	warden.Main()
+	leaveMargin, versionLimit = bustest.Patience, bustest.Patience
 	if len(os.Args) > 2 && os.Args[1] == "program" {
 		program(os.Args[2], os.Args[3:])
 		return
@@ -157,6 +158,16 @@ func newBench(t *testing.T, limit string) *bench {
 		Device: service.Device{Device: "cal"}, Bus: service.Bus{Broker: b.url}, Period: 50 * time.Millisecond, Backlog: time.Hour,
 	}}
 	require.NoError(t, b.cfg.Validate())
+	return b
+}
+
+// edited changes the file of procedures, for the next start of the driver.
+func (b *bench) edited(before, after string) *bench {
+	b.t.Helper()
+	file, err := os.ReadFile(b.cfg.Procedures)
+	require.NoError(b.t, err)
+	require.Contains(b.t, string(file), before)
+	require.NoError(b.t, os.WriteFile(b.cfg.Procedures, []byte(strings.Replace(string(file), before, after, 1)), 0o600))
 	return b
 }
 

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -73,9 +75,16 @@ func TestKilledWhileCollecting(t *testing.T) {
 
 // The broker goes away in a run: acks and the report come when it is back.
 func TestBrokerAway(t *testing.T) {
-	b := newBench(t, "2s").drive()
-	b.begin(1, "limit", "hanging")
+	b := newBench(t, "1m").drive()
+	b.begin(1, "hang", "hanging")
 	b.broker.Stop()
+	b.noneLeft(1, func() { // the program ends now, and not before
+		pids, err := os.ReadDir(b.pids)
+		require.NoError(t, err)
+		pid, err := strconv.Atoi(pids[0].Name())
+		require.NoError(t, err)
+		require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+	})
 	require.Eventually(t, func() bool {
 		raw, err := os.ReadFile(filepath.Join(b.data, "runs/1/run.json"))
 		return err == nil && strings.Contains(string(raw), `"state": "failed"`)

@@ -153,11 +153,7 @@ func TestLockedFoldersAreRemoved(t *testing.T) {
 // The driver is killed between an abort and the end of the program: the run was
 // aborted all the same, and the abort has its end.
 func TestAbortOutlivesTheDriver(t *testing.T) {
-	b := newBench(t, "1m")
-	// A grace in which the driver can be killed.
-	file, err := os.ReadFile(b.cfg.Procedures)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(b.cfg.Procedures, []byte(strings.Replace(string(file), "grace: 100ms", "grace: 1m", 1)), 0o600))
+	b := newBench(t, "1m").edited("grace: 100ms", "grace: 1m") // in which the driver can be killed
 	cmd := b.driveApart()
 	payload := b.begin(1, "family", "family")
 	mark := b.Mark()
