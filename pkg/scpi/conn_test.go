@@ -268,8 +268,7 @@ func TestDialTCP(t *testing.T) {
 	assert.Equal(t, "42", got)
 	require.NoError(t, c.Close())
 
-	address := l.Addr().String()
-	l.Close()
+	const address = "127.0.0.1:1" // a port that was free a moment ago may be another's
 	_, err = Dial(t.Context(), "tcp://"+address, Options{})
 	require.ErrorContains(t, err, address)
 }
@@ -281,7 +280,7 @@ func TestDialSerial(t *testing.T) {
 	}
 	defer ptmx.Close()
 	defer tty.Close()
-	c, err := Dial(t.Context(), "serial://"+tty.Name()+"?baud=115200&data=8&parity=none&stop=1", Options{Timeout: 5 * time.Second})
+	c, err := Dial(t.Context(), "serial://"+tty.Name()+"?baud=115200&data=8&parity=none&stop=1", Options{Timeout: time.Minute})
 	require.NoError(t, err)
 	go func() {
 		in := bufio.NewReader(ptmx)
@@ -312,7 +311,7 @@ func TestFault22SerialUnplugged(t *testing.T) {
 	if err != nil {
 		t.Fatalf("no pseudo-terminal: %v", err)
 	}
-	c, err := Dial(t.Context(), "serial://"+tty.Name(), Options{Timeout: 5 * time.Second})
+	c, err := Dial(t.Context(), "serial://"+tty.Name(), Options{Timeout: time.Minute})
 	require.NoError(t, err)
 	tty.Close()
 	ptmx.Close()
@@ -320,7 +319,7 @@ func TestFault22SerialUnplugged(t *testing.T) {
 	_, err = c.Query(t.Context(), "A?")
 	require.Error(t, err)
 	assert.NotErrorIs(t, err, ErrTimeout, "noticed at once")
-	assert.Less(t, time.Since(start), 4*time.Second)
+	assert.Less(t, time.Since(start), 30*time.Second)
 	require.NoError(t, c.Close())
 	_, err = Dial(t.Context(), "serial://"+tty.Name(), Options{})
 	require.Error(t, err)

@@ -34,7 +34,7 @@ type Harness struct {
 }
 
 // patience is how long the slowest machine may take for a measurement.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // bench is one simulator and how to reach it.
 type bench struct {
