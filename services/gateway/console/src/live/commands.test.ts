@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { afterEach, test } from 'node:test'
 import type { AckOf } from '../api/types'
-import { commands, commandText, follow, heard, recheck, send, steps, told } from './commands'
+import { ApiError } from '../api/client'
+import { commands, commandText, follow, followUnanswered, heard, recheck, send, steps, told } from './commands'
 import { live } from './store'
 
 const ack = (phase: string, time: string, more = {}): AckOf => ({ device: 'hv', at: 1000, ack: { time, boot: 'b', id: 'gw-1', op: 'setv', phase, code: 'OK', ...more } })
@@ -48,6 +49,17 @@ test('who answers too late is heard all the same', async () => {
   assert.equal(commands.value[0]!.phase, 'accepted', 'it is under way')
   heard(ack('done', 't2'))
   assert.equal(commands.value[0]!.phase, 'done')
+})
+
+test('a start that is answered too late is no refusal, and has its run', () => {
+  const late = { type: '', title: 'No answer', status: 504, detail: 'not known', id: 'gw-1', phase: 'unanswered', code: '', closest: null }
+  const key = followUnanswered('run', { op: 'start' }, new ApiError(late))
+  assert.equal(commands.value[0]!.key, key)
+  assert.equal(commands.value[0]!.phase, 'unanswered')
+  heard({ ...ack('accepted', 't1', { op: 'start', run: 7 }), device: 'run' })
+  assert.deepEqual([commands.value[0]!.phase, commands.value[0]!.run], ['accepted', 7])
+  assert.equal(followUnanswered('run', { op: 'start' }, new ApiError({ ...late, status: 409, phase: 'rejected' } as never)), null)
+  assert.equal(followUnanswered('run', { op: 'start' }, new TypeError('no')), null)
 })
 
 test('what the gateway does not let through, and no gateway', async () => {

@@ -94,6 +94,16 @@ export function follow (device: string, command: Command, answer: Outcome, run?:
   return key
 }
 
+// followUnanswered enters what was sent otherwise and had no answer in time: one may still come. It returns the key, null where the error says something else.
+export function followUnanswered (device: string, command: Command, e: unknown): number | null {
+  const late = e instanceof ApiError ? refused(e) : null
+  if (!late?.id || late.phase !== 'unanswered') return null
+  const key = enter({ device, command })
+  change(key, late)
+  catchUp(key)
+  return key
+}
+
 // send commands a device. It resolves when the gateway has answered; the way goes on in `commands`.
 export async function send (device: string, command: Command): Promise<void> {
   const key = enter({ device, command })

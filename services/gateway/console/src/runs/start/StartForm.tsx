@@ -4,7 +4,7 @@ import { useState } from 'preact/hooks'
 import { ApiError, get, post } from '../../api/client'
 import type { Outcome, StartRun } from '../../api/types'
 import { Result } from '../../device/Result'
-import { commands, follow } from '../../live/commands'
+import { commands, follow, followUnanswered } from '../../live/commands'
 import { live } from '../../live/store'
 import { Link } from '../../router'
 import { may, me } from '../../session'
@@ -43,7 +43,7 @@ export function StartForm () {
   )
 }
 
-type Answer = { outcome: Outcome, dry: boolean, key?: number } | { error: unknown } | null
+type Answer = { outcome?: Outcome, dry: boolean, key?: number } | { error: unknown } | null
 
 function Form ({ of, list }: { of: Startable, list: Startable[] }) {
   const [shown, setShown] = useState<ReadonlySet<string>>(new Set())
@@ -76,7 +76,8 @@ function Form ({ of, list }: { of: Startable, list: Startable[] }) {
       const { body: outcome } = await post<Outcome>('/runs', body)
       setAnswer({ outcome, dry, key: dry ? undefined : follow('run', { op: 'start' }, outcome, outcome.run) })
     } catch (error) {
-      setAnswer({ error })
+      const key = dry ? null : followUnanswered('run', { op: 'start' }, error)
+      setAnswer(key === null ? { error } : { dry, key })
       const name = error instanceof ApiError ? blamed(error.message, of.about) : undefined
       if (name) document.getElementById(`param-${name}`)?.focus()
     } finally {
@@ -126,15 +127,15 @@ function Said ({ answer }: { answer: Answer }) {
   if ('error' in answer) return <Wrong error={answer.error} what="Not started" />
   const { outcome, dry } = answer
   const sent = commands.value.find(c => c.key === answer.key)
-  const run = outcome.run ?? sent?.run // run control may answer after the gateway has
+  const run = outcome?.run ?? sent?.run // run control may answer after the gateway has
   return (
     <>
-      <p class="note ok runs-sign">
+      {outcome || run ? <p class="note ok runs-sign">
         <Icon name="ok" size={16} />
         <span>
-          {dry ? 'Checked: it could be started as it stands. Nothing has happened.' : run ? <>Started: <Link to={`/runs/${run}`}>run {run}</Link> has its number.</> : outcome.message || 'Accepted.'}
+          {dry ? 'Checked: it could be started as it stands. Nothing has happened.' : run ? <>Started: <Link to={`/runs/${run}`}>run {run}</Link> has its number.</> : outcome?.message || 'Accepted.'}
         </span>
-      </p>
+      </p> : null}
       {sent ? <Result sent={sent} /> : null}
     </>
   )
