@@ -12,9 +12,10 @@ const path = require('node:path')
 const { before, test } = require('node:test')
 const WebSocket = require('ws')
 const { gateSecret, installGate } = require('../lib/gate.js')
+const { freePort } = require('./helper.js')
 
 const root = path.join(__dirname, '..')
-const PATIENCE = 60_000
+const PATIENCE = 180_000
 const SECRET = 'open-sesame'
 const shown = { 'X-DCS-Gateway': SECRET }
 
@@ -148,12 +149,7 @@ test('a secret that cannot be used is named', () => {
 })
 
 test('Node-RED answers the gateway alone', { timeout: 2 * PATIENCE }, async (t) => {
-  const probe = net.createServer()
-  probe.listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address()
-  probe.close()
-  await once(probe, 'close')
+  const port = await freePort()
   const user = path.join(dir, 'user')
   fs.mkdirSync(user)
   // The old dashboard is there once a flow has a node of its, and http in stands for any route.

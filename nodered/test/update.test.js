@@ -5,22 +5,13 @@ const assert = require('node:assert/strict')
 const { spawn } = require('node:child_process')
 const { once } = require('node:events')
 const fs = require('node:fs')
-const net = require('node:net')
 const os = require('node:os')
 const path = require('node:path')
 const { test } = require('node:test')
+const { freePort } = require('./helper.js')
 
 const root = path.join(__dirname, '..')
-const PATIENCE = 60_000
-
-async function freePort () {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address()
-  server.close()
-  await once(server, 'close')
-  return port
-}
+const PATIENCE = 180_000
 
 // installation is this folder with a shipped flow of the test's own, and a user's folder.
 function installation (t) {
