@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	patience = time.Minute
+	patience = 2 * time.Minute // for what must happen, also on a busy machine
 	tick     = 200 * time.Millisecond
 	long     = 4 * time.Minute // for one command of Compose
 )
@@ -118,6 +118,17 @@ func (c container) asks(t *testing.T) bool {
 	}
 	_, err := output(t, ".", nil, "", "docker", args...)
 	return err == nil
+}
+
+// within waits for what must happen, in the test's own goroutine: what it asks
+// may end the test.
+func within(t *testing.T, ok func() bool, pause time.Duration, what string, args ...any) {
+	t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(pause) {
+		if time.Now().After(end) {
+			require.FailNow(t, fmt.Sprintf(what, args...), "not within %v", patience)
+		}
+	}
 }
 
 // decode reads a JSON document.

@@ -34,10 +34,10 @@ func commandFromThePage(t *testing.T, s *stack) {
 
 	begin := time.Now()
 	var hv channel
-	require.Eventually(t, func() bool {
+	within(t, func() bool {
 		hv = s.archived("hv", 2)
 		return hv.Fields["on"].Value == 1.0 && math.Abs(number(hv.Fields["vmon"].Value)-25) < 1 && number(hv.Fields["vreq"].Value) == 25
-	}, patience, tick, "not in the archive: %+v", &hv)
+	}, tick, "not in the archive: %+v", &hv)
 	t.Logf("25 V are in the archive %v after the page had shown them", time.Since(begin).Round(time.Millisecond))
 }
 

@@ -5,6 +5,7 @@ package containers
 import (
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -66,7 +67,8 @@ func (s *stack) use(files ...string) {
 func (s *stack) clone() {
 	s.t.Helper()
 	from := repository(s.t)
-	list, err := output(s.t, from, nil, "", "git", "ls-files", "docker-compose*.yml", "instruments*.yml", "mosquitto", "grafana", "secrets", "drivers/ph2acfsim/procedures.yml")
+	// Whose checkout it is does not matter: root takes names from it, no more.
+	list, err := output(s.t, from, nil, "", "git", "-c", "safe.directory=*", "ls-files", "docker-compose*.yml", "instruments*.yml", "mosquitto", "grafana", "secrets", "drivers/ph2acfsim/procedures.yml")
 	require.NoError(s.t, err)
 	for name := range strings.Lines(list) {
 		name = strings.TrimSpace(name)
@@ -154,7 +156,7 @@ func (s *stack) up() time.Duration {
 func (s *stack) healthy() {
 	s.t.Helper()
 	var bad []string
-	require.Eventually(s.t, func() bool {
+	within(s.t, func() bool {
 		bad = nil
 		all := s.containers()
 		for _, name := range slices.Sorted(maps.Keys(all)) {
@@ -163,7 +165,7 @@ func (s *stack) healthy() {
 			}
 		}
 		return len(all) > 0 && len(bad) == 0
-	}, 2*patience, tick, "not healthy: %v", &bad)
+	}, tick, "not healthy: %v", &bad)
 }
 
 // containers are the installation's, by service.
@@ -188,10 +190,17 @@ func (s *stack) inVolume(volume, script string) string {
 
 func (s *stack) url() string { return fmt.Sprintf("https://127.0.0.1:%d", s.port) }
 
+// freePort is one that nobody is given who asks for any: the gateway's is opened
+// later, and again after each of its starts, when a connection could have it.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "0.0.0.0:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("0.0.0.0:%d", 20000+rand.IntN(10000)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().(*net.TCPAddr).Port
+		}
+	}
+	t.Fatal("no port is free")
+	return 0
 }
