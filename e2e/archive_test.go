@@ -36,6 +36,6 @@ func TestArchiveTwoLoaders(t *testing.T) {
 	assert.LessOrEqual(t, n, channels*f.made(), "points are there twice")
 	one.kill()
 	lasts(t, 3*time.Second)
-	f.complete(patience)
+	f.complete(allIn)
 	f.agrees(two)
 }

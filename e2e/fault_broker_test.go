@@ -31,7 +31,7 @@ func TestFault05BrokerEndsAndComesBack(t *testing.T) {
 		within(t, patience, "the loader is back", func() bool { return l.figure("dcs_bus_connected") == 1 })
 	}
 	lasts(t, time.Second)
-	f.complete(patience)
+	f.complete(allIn)
 	f.agrees(l)
 }
 
@@ -56,7 +56,7 @@ func TestFault06BrokerKilled(t *testing.T) {
 	forgotten := 0
 	arrived := func() {
 		t.Helper()
-		within(t, patience, "all that was made", func() bool {
+		within(t, allIn, "all that was made", func() bool {
 			n, err := s.points(f.prefix, "")
 			return err == nil && n >= channels*f.made()
 		})
@@ -82,7 +82,7 @@ func TestFault06BrokerKilled(t *testing.T) {
 	}
 	assert.Positive(t, forgotten, "it forgot nothing: this shows nothing")
 	lasts(t, time.Second)
-	f.complete(patience)
+	f.complete(allIn)
 	f.agrees(l)
 }
 
@@ -109,7 +109,7 @@ func TestFault07BrokerFrozen(t *testing.T) {
 	w.await(patience, mark, loaderState, wire.Ready, "")
 	t.Logf("noticed after %.1f s; back %.1f s after the broker went on", noticed.Seconds(), time.Since(went).Seconds())
 	lasts(t, time.Second)
-	f.complete(patience)
+	f.complete(allIn)
 	f.agrees(l)
 }
 
@@ -136,7 +136,7 @@ func TestFault08BrokerComesBackEmpty(t *testing.T) {
 	within(t, patience, "the loader is back", func() bool { return l.figure("dcs_bus_connected") == 1 })
 	lasts(t, time.Second)
 	whole := f.made()
-	within(t, patience, "nothing is missing", func() bool {
+	within(t, allIn, "nothing is missing", func() bool {
 		n, err := s.points(f.prefix, "")
 		return err == nil && n >= channels*whole
 	})

@@ -152,7 +152,7 @@ func cutOff(t *testing.T, up, down bool) {
 	w.await(patience, mark, "/cutoff00/state", wire.Ready, "")
 	t.Logf("lost after %.1f s, noticed by the sender after %.1f s, ready %.1f s after the end", lost.Seconds(), noticed.Seconds(), time.Since(whole).Seconds())
 	lasts(t, time.Second)
-	f.complete(patience)
+	f.complete(allIn)
 	f.agrees(l)
 }
 
@@ -180,7 +180,7 @@ func TestFault18LoaderCutOff(t *testing.T) {
 		t.Logf("%s: noticed after %.1f s", way.name, noticed.Seconds())
 	}
 	lasts(t, time.Second)
-	f.complete(patience)
+	f.complete(allIn)
 	f.agrees(l)
 }
 
@@ -310,6 +310,6 @@ func TestFault19DelayAndLoss(t *testing.T) {
 	assert.Positive(t, arrived, "slower, but not dead")
 	assert.Positive(t, w.lost.Load())
 	w.bad.Store(false)
-	f.complete(patience)
+	f.complete(allIn)
 	f.agrees(l)
 }

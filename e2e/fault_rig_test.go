@@ -636,6 +636,10 @@ func (f *fleet) settle(limit time.Duration, statuses func() int) (took time.Dura
 	return took
 }
 
+// allIn is how long all that was made may take to be in the archive: a machine
+// that was too slow for what came has all of it before it, and that is no fault.
+const allIn = 3 * patience
+
 // complete lets dcs audit judge: nothing that the senders made is missing, and
 // there is no point that they did not make.
 func (f *fleet) complete(limit time.Duration) {
