@@ -178,7 +178,7 @@ func TestFault15SpoolDiskFull(t *testing.T) {
 	s.influx.start()
 	w.await(patience, mark, loaderState, wire.Ready, "")
 	n := f.made()
-	within(t, patience, "what was made before InfluxDB was back", func() bool {
+	within(t, allIn, "what was made before InfluxDB was back", func() bool {
 		points, err := s.points(f.prefix, "")
 		return err == nil && points >= channels*n
 	})
