@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { Bus, WAIT, openBrowser, openPage, screenshot, startNodeRed } from './lib.js'
+import { Bus, WAIT, openBrowser, openPage, screenshot, startNodeRed, until } from './lib.js'
 
 describe('the shipped page and devices in trouble', { timeout: 5 * WAIT }, () => {
   const root = `e2e${Math.random().toString(36).slice(2, 8)}`
@@ -39,15 +39,20 @@ describe('the shipped page and devices in trouble', { timeout: 5 * WAIT }, () =>
     await at('banner-hv').getByText('No reading yet').waitFor()
     speak()
     await fresh('live')
-    assert.equal(await at('hv-0-vmon').textContent(), '99.500')
-    assert.equal(await at('banner-hv').count(), 0)
+    await at('hv-0-vmon').getByText('99.500', { exact: true }).waitFor()
+    await at('banner-hv').waitFor({ state: 'detached' })
   })
 
   test('readings that stop are stale first, and gone then', async () => {
     clearInterval(timer)
-    await fresh('stale')
-    assert.equal(await at('hv-0-vmon').getAttribute('data-value'), '')
-    await at('banner-hv').getByText('The last reading is').waitFor()
+    // Looked at in one moment: it will be gone soon.
+    await until('stale, without a value, and said so', async () => {
+      const seen = await page.evaluate(() => {
+        const at = (id) => document.querySelector(`[data-testid=${id}]`)
+        return { fresh: at('panel-hv').dataset.fresh, value: at('hv-0-vmon').dataset.value, banner: at('banner-hv')?.textContent ?? '' }
+      })
+      return seen.fresh === 'stale' && seen.value === '' && seen.banner.includes('The last reading is')
+    })
     await fresh('invalid')
     assert.equal(await at('hv-0-vmon').textContent(), '—')
     assert.equal(await at('hv-0-state').textContent(), '?')
@@ -80,8 +85,8 @@ describe('the shipped page and devices in trouble', { timeout: 5 * WAIT }, () =>
     const { code, ms } = await nodered.stop()
     nodered = null
     assert.equal(code, 0)
-    assert.ok(ms < 5_000, `took ${ms} ms`)
+    assert.ok(ms < 10_000, `took ${ms} ms`) // which is how long Docker waits
     await at('banner-hv').getByText('This page has lost Node-RED').waitFor()
-    assert.ok(await at('hv-0-on').isDisabled())
+    await page.locator('[data-testid=hv-0-on]:disabled').waitFor()
   })
 })

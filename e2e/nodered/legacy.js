@@ -46,15 +46,19 @@ describe('a flow of the original stack', { timeout: 5 * WAIT }, () => {
     await slider.waitFor()
     await bus.when('the first echo', isEcho(0))
     const box = await slider.boundingBox()
-    const from = bus.heard.length
-    await reading()
-    await slider.click({ position: { x: box.width * 0.5, y: box.height / 2 } })
-    const sent = await bus.when('the command of the slider', (m) => m.topic === '/hv/cmd/setv/0' && Number(m.text) > 0, from)
-    assert.match(sent.text, /^\d+\.$/)
-    const value = Number(sent.text)
-    await bus.when('its acceptance', isAck('setv', value, 'accepted'), from)
-    await bus.when('its end', isAck('setv', value, 'done'), from)
-    await bus.when('the setpoint', channelIs('hv', 0, (c) => c.vreq === value), from)
+    for (let stays = false, i = 1; !stays; i++) {
+      const from = bus.heard.length
+      await reading()
+      await slider.click({ position: { x: box.width * 0.5, y: box.height / 2 } })
+      const sent = await bus.when('the command of the slider', (m) => m.topic === '/hv/cmd/setv/0' && Number(m.text) > 0, from)
+      assert.match(sent.text, /^\d+\.$/)
+      const value = Number(sent.text)
+      await bus.when('its acceptance', isAck('setv', value, 'accepted'), from)
+      await bus.when('its end', isAck('setv', value, 'done'), from)
+      await bus.when('the setpoint', channelIs('hv', 0, (c) => c.vreq === value), from)
+      for (let n = 0; n < 2; n++) stays = (await reading()).body[0].vreq === value
+      assert.ok(stays || i < 5, 'the setpoint stays') // a click that took a second has met an echo
+    }
   })
 
   test('its switch switches, and its gauge follows', async () => {

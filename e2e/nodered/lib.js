@@ -100,6 +100,29 @@ export async function openPage (browser, url, viewport = { width: 1280, height: 
   return page
 }
 
+// until waits for what a script can see.
+export async function until (what, fits) {
+  const end = Date.now() + WAIT
+  for (;;) {
+    const got = await fits()
+    if (got) return got
+    if (Date.now() > end) throw new Error(`never: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+}
+
+// twice presses a button that asks once. It asks again when the second press
+// came after the four seconds that it waits for it, and meant the first.
+export async function twice (button, asks, done) {
+  for (let i = 0; i < 5; i++) {
+    await button.click()
+    const over = await done.waitFor({ timeout: 4_000 }).then(() => true, () => false)
+    if (over) return
+    if (!await button.getByText(asks).isVisible()) await button.click()
+  }
+  await done.waitFor()
+}
+
 export async function screenshot (page, name) {
   const dir = process.env.SCREENSHOT_DIR
   if (!dir) return
