@@ -225,10 +225,15 @@ func (d *demo) count(q string) int {
 	return n
 }
 
-// eventually waits for a condition, asked ten times a second.
+// eventually waits for a condition, asked ten times a second; by the test itself,
+// so that the condition may fail it.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	require.Eventually(t, ok, patience, 100*time.Millisecond, what)
+	for end := time.Now().Add(patience); !ok(); <-time.After(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			require.FailNow(t, what, "not within %v", patience)
+		}
+	}
 }
 
 // publish is what a person types.

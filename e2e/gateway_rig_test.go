@@ -110,7 +110,7 @@ func TestGatewayFaultsInTheBrowser(t *testing.T) {
 	if shots == "" {
 		shots = t.TempDir()
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "faults.js")
 	cmd.Dir = filepath.Join(root(t), "e2e", "console")
@@ -137,8 +137,8 @@ func TestGatewayKilledTouchesNoDriver(t *testing.T) {
 	l := startGatewayLab(t)
 	w := l.watch("/hv/#")
 	op := l.door().enter("operator", "correct horse battery o")
-	require.Contains(t, []int{200, 202}, first(op.command("hv", map[string]any{"op": "setv", "channel": 0, "value": 60})))
-	status, answer := op.command("hv", map[string]any{"op": "switch", "channel": 0, "value": "on"})
+	require.Contains(t, []int{200, 202}, first(op.answered("hv", map[string]any{"op": "setv", "channel": 0, "value": 60})))
+	status, answer := op.answered("hv", map[string]any{"op": "switch", "channel": 0, "value": "on"})
 	require.Equal(t, http.StatusAccepted, status, "%v", answer)
 	id := answer["id"].(string)
 	l.gateway.kill()
@@ -239,7 +239,7 @@ func TestGateway200Streams(t *testing.T) {
 		}
 	}
 	best := time.Hour
-	for round := range 3 { // the machine is shared: the least disturbed round counts
+	for round := range 8 { // the machine is shared: the least disturbed round counts
 		second()
 		mu.Lock()
 		delays, measuring = nil, true
