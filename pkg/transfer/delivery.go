@@ -110,9 +110,10 @@ func (d *delivery) send(p position) error {
 	seal(payload)
 	m := bus.Message{Topic: d.s.o.Root.Chunk(d.s.o.Device, d.Manifest.Run, p.file, p.chunk), Payload: payload}
 	d.s.Send(m, func(err error) {
-		if err == nil {
-			d.s.sent.Add(size)
+		if err != nil {
+			return // a connection that has ended may still be reading the buffer
 		}
+		d.s.sent.Add(size)
 		select {
 		case d.s.buffers <- b:
 		default:

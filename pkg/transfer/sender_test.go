@@ -33,7 +33,7 @@ func TestReceivedRunsAreParked(t *testing.T) {
 	s := newSink(t, url)
 	s.start()
 	var c stores
-	sender, _ := sendPausing(t, url, usualPauses(), c.stored, offers...)
+	sender, _ := sendPausing(t, url, patient(), c.stored, offers...)
 	for _, o := range offers {
 		require.Eventually(t, s.has(o), patience, time.Millisecond)
 	}
@@ -144,7 +144,7 @@ func TestRunThatFailsLetsOthersPass(t *testing.T) {
 			s := newSink(t, url)
 			s.slow = time.Millisecond
 			s.start()
-			p := usualPauses()
+			p := patient()
 			p.failed, p.failedMost = time.Hour, time.Hour
 			sender, _ := sendPausing(t, url, p, nil, o, next, last)
 			require.Eventually(t, s.has(last), patience, time.Millisecond)
@@ -152,9 +152,7 @@ func TestRunThatFailsLetsOthersPass(t *testing.T) {
 			s.right(last)
 			require.Eventually(t, func() bool { return strings.Contains(sender.Problem(), want) }, patience, time.Millisecond)
 			assert.Equal(t, 3, sender.Waiting())
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			assert.LessOrEqual(t, s.most, wire.ChunkWindow+1, "the window is one for all, and a manifest")
+			assert.LessOrEqual(t, s.waited(), wire.ChunkWindow+1, "the window is one for all, and a manifest")
 		})
 	}
 }
@@ -194,7 +192,7 @@ func TestProblem(t *testing.T) {
 	broker := brokertest.New(t, mqttd.Options{})
 	a, b, c := results(t, 1, 10), results(t, 2, 10), results(t, 3, 10)
 	p := brief()
-	p.answer = 50 * time.Millisecond
+	p.answer, p.parked, p.parkedMost = 500*time.Millisecond, 500*time.Millisecond, time.Second // longer than an answer takes
 	sender, _ := sendPausing(t, broker.URL(), p, nil, a, b, c)
 	says := func(want string) {
 		t.Helper()
