@@ -78,7 +78,7 @@ func TestFault03KilledBeforeTheCheckpoint(t *testing.T) {
 	r := newRig(t)
 	p := r.process(dieAt + "=stored 3")
 	r.state(wire.Ready)
-	for seq := 0; p.ProcessState == nil && seq < 3; seq++ { // a batch each
+	for seq := range 3 { // a batch each
 		r.statuses(seq, seq+1)
 		r.stored(seq + 1)
 	}
@@ -131,7 +131,7 @@ func (r *rig) segmentName() string { return filepath.Join(r.dir, "spool", "00000
 
 // A write that was cut off is reported, and the start goes on.
 func TestFault04TornTail(t *testing.T) {
-	r := newRig(t)
+	r := newRigOnce(t)
 	r.fillSpool(20)
 	whole := r.segment()
 	torn := whole[len(whole)-50:]
@@ -404,7 +404,7 @@ func TestFault15SpoolFull(t *testing.T) {
 
 // A bit has turned round in the spool: reported, the rest kept.
 func TestFault16FlippedBit(t *testing.T) {
-	r := newRig(t)
+	r := newRigOnce(t)
 	r.fillSpool(20)
 	b := r.segment()
 	i := bytes.Index(b, []byte(`"vmon":7.5`))

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -34,7 +35,7 @@ import (
 const beLoader = "DCS_TEST_BE_LOADER"
 
 // dieAt makes such a loader kill itself where it stands: "synced 3" when the
-// third group is on disk and not acknowledged, "stored 3" when the third batch
+// third group is on disk and not acknowledged, "stored 3" when the third status
 // is in InfluxDB and the checkpoint does not know it.
 const dieAt = "DCS_TEST_DIE_AT"
 
@@ -63,13 +64,37 @@ func TestMain(m *testing.M) {
 			switch point {
 			case "synced":
 				l.keeper.synced = die
-			case "stored":
-				l.storer.stored = die
+			case "stored": // not the third batch: the loader's own state may be one
+				var there atomic.Bool
+				for _, w := range l.storer.writers {
+					w.archive = watched{w.archive, fmt.Appendf(nil, "vmon=%d.5,", n-1), &there}
+				}
+				l.storer.stored = func() {
+					if there.Load() {
+						n = 1
+						die()
+					}
+				}
 			}
 		}
 		main()
 	}
 	os.Exit(m.Run())
+}
+
+// watched is an archive that takes note when it has some text.
+type watched struct {
+	archive
+	text  []byte
+	there *atomic.Bool
+}
+
+func (w watched) Write(ctx context.Context, lines []byte) error {
+	err := w.archive.Write(ctx, lines)
+	if err == nil && bytes.Contains(lines, w.text) {
+		w.there.Store(true)
+	}
+	return err
 }
 
 // rig is a broker, an InfluxDB and someone who speaks on the bus.
