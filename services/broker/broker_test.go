@@ -132,7 +132,7 @@ func TestRunWithTLSAndPassword(t *testing.T) {
 			SetUsername("dcs").SetPassword(password).SetTLSConfig(&tls.Config{RootCAs: roots}))
 		defer cl.Disconnect(0)
 		tok := cl.Connect()
-		require.True(t, tok.WaitTimeout(10*time.Second))
+		require.True(t, tok.WaitTimeout(time.Minute))
 		return tok.Error()
 	}
 	require.NoError(t, login("secret"))

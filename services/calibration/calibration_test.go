@@ -29,7 +29,7 @@ import (
 	"trackerdcs/services/broker/mqttd"
 )
 
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 var root = wire.Root("")
 

@@ -17,7 +17,7 @@ import (
 	"trackerdcs/services/broker/mqttd"
 )
 
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // client is a paho client whose messages arrive in a channel.
 type client struct {
