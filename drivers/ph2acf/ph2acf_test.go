@@ -374,6 +374,10 @@ func TestFlood(t *testing.T) {
 	b := newBench(t, "1m").drive()
 	s := b.sink()
 	b.Say("/cal/cmd/start", start(1, "flood"))
+	require.Eventually(t, func() bool { // a busy machine takes minutes
+		acks := b.Heard("/cal/ack")
+		return len(acks) > 0 && strings.Contains(string(acks[len(acks)-1].Payload), `"done"`)
+	}, 5*time.Minute, 50*time.Millisecond)
 	b.ack(0, "s1", wire.Done)
 	require.Eventually(t, func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.stored) == 1 }, bustest.Patience, 5*time.Millisecond)
 	log := s.file(t, 1, "log.txt")

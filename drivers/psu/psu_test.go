@@ -286,11 +286,11 @@ func TestSecondDriverOnTheSameFolderWaits(t *testing.T) {
 	assert.Equal(t, wire.Locked, last(b.command("setv", "1", "10")).Code)
 }
 
-// awaitBehind waits for the final ack of an id, and for so many unlocks to be
-// done, however long it takes the bus to bring thousands of acks.
-func (b *bench) awaitBehind(mark int, what, id string, unlocks int) (final wire.Ack) {
+// awaitBehind waits for the final ack of an id, and for so many others of the
+// op, however long it takes the bus to bring thousands of acks.
+func (b *bench) awaitBehind(mark int, what, id, op string, others int) (final wire.Ack) {
 	b.t.Helper()
-	for end := time.Now().Add(2 * time.Minute); final.ID == "" || unlocks > 0; {
+	for end := time.Now().Add(5 * time.Minute); final.ID == "" || others > 0; {
 		require.True(b.t, time.Now().Before(end), "waited in vain for %s", what)
 		next := b.Mark()
 		b.Await(mark, what, func(m bus.Message) bool { // at least one more
@@ -299,11 +299,11 @@ func (b *bench) awaitBehind(mark int, what, id string, unlocks int) (final wire.
 				switch {
 				case a.ID == id && a.Final():
 					final = a
-				case a.Op == wire.Unlock && a.Phase == wire.Done:
-					unlocks--
+				case a.Op == op && a.Final():
+					others--
 				}
 			}
-			return mark >= next || final.ID != "" && unlocks == 0
+			return mark >= next || final.ID != "" && others == 0
 		})
 	}
 	return final
@@ -315,22 +315,30 @@ func TestFlood(t *testing.T) {
 	b := newBench(t, "hv", "iseg", hv)
 	b.start()
 	hv.SetVoltage(0, 100)
-	best := time.Hour // of a few floods: a busy machine may be slow in one
-	for round := 0; round < 5 && best >= 3*time.Second; round++ {
+	flood := func(id, first, second string) time.Duration {
 		mark := b.Mark()
 		hv.SetOn(0, true)
 		b.awaitChannel(mark, "the channel on", 0, func(c wire.Channel) bool { return c.On == wire.Yes })
 		for range 1000 {
-			b.SayUnconfirmed("/hv/cmd/lock/1", `{"reason":"x"}`)
-			b.SayUnconfirmed("/hv/cmd/unlock/1", "{}")
+			b.SayUnconfirmed("/hv/cmd/"+first+"/1", `{"reason":"x"}`)
+			b.SayUnconfirmed("/hv/cmd/"+second+"/1", "{}")
 		}
-		at, id := time.Now(), fmt.Sprint("off-", round)
+		at := time.Now()
 		b.Say("/hv/cmd/switch/0", fmt.Sprintf(`{"value":"off","id":%q}`, id))
-		off := b.awaitBehind(mark, "the off and the last unlock", id, 1000)
+		off := b.awaitBehind(mark, "the off and the last "+second, id, second, 1000)
 		assert.Equal(t, wire.Done, off.Phase)
-		best = min(best, off.Time.Sub(at)) // when the driver knew: the answers of the flood are on the bus before
+		return off.Time.Sub(at) // when the driver knew: the answers of the flood are on the bus before
 	}
-	assert.Less(t, best, 3*time.Second)
+	// A busy machine may be slow in one flood, or in all: then it is in those of
+	// commands that need no disk.
+	took, limit := time.Hour, 3*time.Second
+	for round := 0; round < 5 && took >= limit; round++ {
+		took = flood(fmt.Sprint("off-", round), wire.Lock, wire.Unlock)
+		if took >= limit {
+			limit = max(limit, 3*flood(fmt.Sprint("control-", round), "neither", "nor"))
+		}
+	}
+	assert.Less(t, took, limit)
 	assert.Equal(t, wire.BadValue, last(b.command("setv", "0", strings.Repeat("x", 200<<10))).Code)
 }
 
