@@ -30,6 +30,9 @@ const REFUSED = /^Failed to load resource: the server responded with a status of
 // And of a command whose driver took more than two seconds: its end comes later, and is waited for.
 const LATE = /^Failed to load resource: the server responded with a status of 504 .*\/api\/v1\/(devices\/\w+\/commands|runs|runs\/\d+\/abort|off)\b/
 
+// The machine has got or lost an address, as when containers start on it: Chromium breaks connections off, and pages connect again.
+const MACHINE = /^Failed to load resource: net::ERR_NETWORK_CHANGED /
+
 // steps makes tests that go on from each other: after one that fails the others fail at once.
 export function steps () {
   let broken = ''
@@ -226,7 +229,7 @@ export async function fits (page, what) {
 // of more than requests that were refused, and what is allowed.
 export function clean (page, ...allowed) {
   assert.deepEqual(page.strangers, [], 'other hosts were asked')
-  const own = [REFUSED, LATE, ...allowed]
+  const own = [REFUSED, LATE, MACHINE, ...allowed]
   assert.deepEqual(page.faults.filter((f) => !own.some((o) => o.test(f))), [], 'what the browser complains of')
 }
 

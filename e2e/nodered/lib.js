@@ -95,7 +95,8 @@ export async function openPage (browser, url, viewport = { width: 1280, height: 
   page.setDefaultTimeout(WAIT)
   page.faults = []
   page.on('pageerror', (err) => page.faults.push(err.message))
-  page.on('console', (m) => { if (m.type() === 'error') page.faults.push(m.text()) })
+  // A network that changed is the machine's: containers may start on it.
+  page.on('console', (m) => { if (m.type() === 'error' && !m.text().includes('net::ERR_NETWORK_CHANGED')) page.faults.push(m.text()) })
   await page.goto(url)
   return page
 }
