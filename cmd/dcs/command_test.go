@@ -111,11 +111,11 @@ func TestNoAnswer(t *testing.T) {
 	newFake(t, broker, "hv").saysState(wire.Lost, "")
 	con, out, errs := printed()
 	f := flagsFor(broker)
-	f.Timeout = 2 * time.Second
+	f.Timeout = 4 * time.Second
 	err := f.order(t.Context(), con, target{"hv", "0"}, wire.SetV, "100", "")
 	assert.Equal(t, 5, codeOf(t, err))
 	assert.Empty(t, out.String())
-	assert.Equal(t, "dcs: no answer to hv/0 setv 100 V within 2s: hv is lost: its driver has died, or has no connection to the broker\n", errs.String())
+	assert.Equal(t, "dcs: no answer to hv/0 setv 100 V within 4s: hv is lost: its driver has died, or has no connection to the broker\n", errs.String())
 }
 
 func TestNoLastWord(t *testing.T) {
@@ -124,9 +124,9 @@ func TestNoLastWord(t *testing.T) {
 	newFake(t, broker, "hv").answers(accepted)
 	con, _, errs := printed()
 	f := flagsFor(broker)
-	f.Timeout = 2 * time.Second
+	f.Timeout = 4 * time.Second
 	assert.Equal(t, 5, codeOf(t, f.order(t.Context(), con, target{"hv", "0"}, wire.SetV, "100", "")))
-	assert.Contains(t, errs.String(), "no last word on hv/0 setv 100 V within 2s: it goes on")
+	assert.Contains(t, errs.String(), "no last word on hv/0 setv 100 V within 4s: it goes on")
 }
 
 func TestSilence(t *testing.T) {

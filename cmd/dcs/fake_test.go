@@ -13,17 +13,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"trackerdcs/pkg/bus"
+	"trackerdcs/pkg/bus/bustest"
 	"trackerdcs/pkg/wire"
 )
 
 // patience is far above what anything here takes.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // fake is a device on the bus that answers as a test tells it to.
 type fake struct {
-	t    *testing.T
-	name string
-	boot string
+	t      *testing.T
+	broker string
+	name   string
+	boot   string
 	*bus.Client
 
 	mu     sync.Mutex
@@ -36,7 +38,7 @@ func newFake(t *testing.T, broker, name string) *fake {
 	t.Helper()
 	c, err := bus.New(bus.Options{Broker: broker, ClientID: "fake-" + name})
 	require.NoError(t, err)
-	f := &fake{t: t, name: name, boot: "b00", Client: c}
+	f := &fake{t: t, broker: broker, name: name, boot: "b00", Client: c}
 	c.Subscribe(wire.Root("").Commands(name), 2, f.command)
 	up := make(chan struct{})
 	var once sync.Once
@@ -99,12 +101,16 @@ func (f *fake) commands() []wire.Command {
 	return f.got
 }
 
-// says publishes and waits until the broker has it.
+// says publishes and waits until the broker has it, and gives it to those who come
+// when it is retained.
 func (f *fake) says(topic string, retained bool, payload any) {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	require.NoError(f.t, f.Publish(ctx, bus.Message{Topic: topic, QoS: 1, Retained: retained, Payload: wire.Encode(payload)}))
+	if retained {
+		bustest.AwaitRetainedAs(f.t, f.broker, topic, string(wire.Encode(payload)))
+	}
 }
 
 func (f *fake) saysState(state, problem string) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -30,7 +31,12 @@ type busFlags struct {
 	Output       string        `short:"o" help:"text, or json with one object a line." enum:"text,json" default:"text"`
 	Timeout      time.Duration `help:"Give up after this long." placeholder:"DURATION"`
 	PortOffset   int           `hidden:"" env:"PORT_OFFSET"` // the demonstrator's: it moves the default broker
+
+	settle time.Duration // settleTime, but for tests
 }
+
+// settles is how long what is retained may take to come: MQTT does not tell where it ends.
+func (f *busFlags) settles() time.Duration { return cmp.Or(f.settle, settleTime) }
 
 // broker is the broker's address.
 func (f *busFlags) broker() string {

@@ -92,8 +92,7 @@ func (c *getCmd) deadline(m *model, p path, began time.Time) time.Time {
 	if p.device != "" {
 		return c.deadlineOf(m.devices[p.device], began)
 	}
-	// MQTT does not tell where the retained messages end.
-	last := began.Add(settleTime)
+	last := began.Add(c.settles())
 	for _, d := range m.devices {
 		if t := c.deadlineOf(d, began); t.After(last) {
 			last = t

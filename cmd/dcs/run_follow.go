@@ -56,7 +56,7 @@ func (f *busFlags) follower(con console) (*follower, error) {
 // learn listens until a driver has described the procedure, or it must be
 // supposed that none will.
 func (f *follower) learn(ctx context.Context, procedure, device string) error {
-	limit := time.NewTimer(settleTime) // MQTT does not tell where the retained messages end
+	limit := time.NewTimer(f.flags.settles())
 	defer limit.Stop()
 	for {
 		if _, ok, _ := f.offers.procedure(procedure, device); ok {
@@ -104,7 +104,7 @@ func (f *follower) follow(ctx context.Context) error {
 	defer overall.Stop()
 	patience, waited := answerTime, time.Duration(0)
 	if f.cmd == nil {
-		patience = settleTime
+		patience = f.flags.settles()
 	}
 	first := time.NewTimer(patience)
 	defer first.Stop()

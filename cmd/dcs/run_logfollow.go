@@ -25,7 +25,7 @@ func (c *runLogCmd) follow(ctx context.Context, con console) (ended bool, err er
 }
 
 func (l *logFollower) follow(ctx context.Context, s *session) (ended bool, err error) {
-	limit := time.NewTimer(settleTime)
+	limit := time.NewTimer(l.cmd.settles())
 	defer limit.Stop()
 	for {
 		select {
