@@ -258,7 +258,11 @@ func TestGivenUpResultsOfWhichSomeCame(t *testing.T) {
 	b.limits.giveUp = 0
 	b.start()
 	b.live(42)
-	b.Say(root.Manifest("ph2acf", 42), string(wire.Encode(offer(t, 42, 1000).Manifest)))
+	manifest := string(wire.Encode(offer(t, 42, 1000).Manifest))
+	require.Eventually(t, func() bool { // as a driver does: the sink may not hear it yet
+		b.Say(root.Manifest("ph2acf", 42), manifest)
+		return len(b.Heard(root.Receipts("calibration", "ph2acf"))) > 0
+	}, patience, 200*time.Millisecond)
 	b.told(0, `"receiving"`)
 	r := life(42, wire.RunConfiguring, wire.RunRunning, wire.RunFinishing, wire.RunAborted)
 	r.Results = wire.ResultsMissing
