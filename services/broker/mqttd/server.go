@@ -211,7 +211,9 @@ func (s *Server) DropClients() error {
 	}
 	var errs []error
 	for _, c := range conns.Conns {
-		errs = append(errs, s.ns.DisconnectClientByID(c.Cid))
+		if err := s.ns.DisconnectClientByID(c.Cid); err != nil && s.ns.GetClient(c.Cid) != nil {
+			errs = append(errs, err) // one that has left by itself is dropped too
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -34,7 +34,7 @@ type desk struct {
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
-	b := brokertest.New(t, mqttd.Options{AckWait: time.Second})
+	b := brokertest.New(t, mqttd.Options{AckWait: 3 * time.Second})
 	dir := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "disk"), 0o700))
 	require.NoError(t, os.Symlink("disk", filepath.Join(dir, "audit"))) // for block
