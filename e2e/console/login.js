@@ -43,6 +43,7 @@ describe('the login', { timeout: 2 * WAIT }, () => {
   test('a session that ends in one page sends the others to the login', async () => {
     const other = await tab(page.context())
     await other.goto(`${URL}/runs`)
+    await other.locator('[data-test=run-list], [data-test=no-runs]').waitFor() // what is being answered when the session ends is given up, which the browser complains of
     await at(other, 'user-menu').click()
     await other.getByRole('button', { name: 'Log out' }).click()
     await other.waitForURL(`${URL}/login?next=%2Fruns`)
