@@ -68,9 +68,9 @@ e2e: build servers
 	cd e2e/nodered && npm ci --no-audit --no-fund --loglevel=error
 	cd e2e/console && npm ci --no-audit --no-fund --loglevel=error
 	$(GO) test -tags e2e -count=1 -timeout 10m -v ./pkg/runs ./pkg/history
-	$(GO) test -tags e2e -count=1 -timeout 20m -parallel 8 -v -skip '^TestFault' ./e2e ./e2e/bench
+	$(GO) test -tags e2e -count=1 -timeout 40m -parallel 8 -v -skip '^TestFault' ./e2e ./e2e/bench
 	nice -n 19 $(MAKE) --no-print-directory prepare & preparing=$$!; \
-		$(GO) test -tags e2e -count=1 -timeout 20m -parallel 8 -v -run '^TestFault' ./e2e; ended=$$?; \
+		$(GO) test -tags e2e -count=1 -timeout 40m -parallel 8 -v -run '^TestFault' ./e2e; ended=$$?; \
 		wait $$preparing && exit $$ended
 	$(MAKE) --no-print-directory images
 	$(GO) test -tags e2e -count=1 -timeout 20m -v ./e2e/containers
