@@ -2,7 +2,7 @@
 import { useEffect, useState } from 'preact/hooks'
 import { post } from '../../api/client'
 import type { Outcome } from '../../api/types'
-import { follow } from '../../live/commands'
+import { follow, followUnanswered } from '../../live/commands'
 import { Dialog } from '../../ui/Dialog'
 import { announce } from '../../ui/announce'
 import type { Live } from '../data/document'
@@ -13,6 +13,7 @@ export function AbortDialog ({ run, open, close }: { run: Live, open: boolean, c
   const [reason, setReason] = useState('')
   const [busy, setBusy] = useState(false)
   const [error, setError] = useState<unknown>(null)
+  const [late, setLate] = useState(false) // nobody has answered: it may be aborted all the same
   useEffect(() => { if (open) setError(null) }, [open])
   const going = underWay(run.state)
   const send = async () => {
@@ -25,6 +26,7 @@ export function AbortDialog ({ run, open, close }: { run: Live, open: boolean, c
       setReason('')
       close()
     } catch (e) {
+      setLate(followUnanswered('run', { op: 'abort' }, e) !== null)
       setError(e)
     } finally {
       setBusy(false)
@@ -46,7 +48,7 @@ export function AbortDialog ({ run, open, close }: { run: Live, open: boolean, c
           <span class="hint" id="abort-hint">It is kept with the run, with your name.</span>
         </div>
         {going ? null : <p class="note ok">It has ended by itself: {run.state}.</p>}
-        {error ? <Wrong error={error} what="Not aborted" /> : null}
+        {error ? <Wrong error={error} what={late ? 'Not known to be aborted' : 'Not aborted'} /> : null}
         <div class="dialog-end">
           <button type="button" class="btn" onClick={close}>{going ? 'Let it go on' : 'Close'}</button>
           <button type="submit" class="btn danger" data-test="abort-confirm" disabled={busy || !going}>{busy ? 'Asking…' : `Abort run ${run.run}`}</button>
