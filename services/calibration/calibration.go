@@ -38,7 +38,10 @@ type sink struct {
 	calls   chan func() // to be done by the intake goroutine
 	wake    chan struct{}
 
-	settling sync.Mutex // a record is taken, or a run that is stored leaves the shelf
+	// Never both at once: a record is taken, a run that is stored leaves the shelf,
+	// and would take the record with it. Not for the intake goroutine, which is asked
+	// to do things by who holds it.
+	settling sync.Mutex
 
 	saying sync.Mutex // what stands is seen and said in one: what is said last is retained
 

@@ -212,6 +212,7 @@ func (s *sink) storeOne(ctx context.Context, run int64) error {
 	if err := s.db.Put(ctx, doc); err != nil {
 		return fmt.Errorf("writing the document: %w", err)
 	}
+	s.shelf.change(run, func(k *kept) { k.looked = false }) // there is something now
 	said := k.record != nil && wire.RunEnded(k.record.State) || stored && !e.Silent
 	return s.settle(&k, func() error {
 		if err := s.ledger.add(entry{Run: run, UID: doc.UID, Results: doc.Outcome, Silent: !said}); err != nil {
@@ -288,7 +289,7 @@ func lacksRecord(doc *runs.Run, r *wire.Run) bool {
 // after it had been stored.
 func (s *sink) amends(k *kept) bool {
 	e, ok := s.ledger.find(k.run)
-	return ok && e.Silent && k.record != nil
+	return ok && e.Silent && k.record != nil && wire.RunEnded(k.record.State)
 }
 
 // show writes what is known of a run that is not complete, when its state has

@@ -242,6 +242,32 @@ func TestFolderOfARunThatIsStored(t *testing.T) {
 	b.kept(func(k wire.Kept) bool { return k.Boot == b.boot && k.Waiting == 0 })
 }
 
+// Run control comes back while a run is being stored that it has said nothing of,
+// and does not say its end yet: what is stored stands.
+func TestLiveRecordWhileTheRunIsStored(t *testing.T) {
+	b := newBench(t)
+	b.stop()
+	b.limits.record = 0
+	stop, written, goOn := hold(t)
+	b.db.wrote = stop
+	b.start()
+	stored := b.deliver(offer(t, 42, 1000))
+	b.await("the document is written", written)
+	b.record(life(42, wire.RunConfiguring, wire.RunRunning))
+	b.receipt(42, "the record is on the disk", func(r wire.RecordReceipt) bool { return r.State == wire.RunRunning })
+	goOn()
+	b.await("the driver is told", stored)
+	d, _ := b.db.doc(42)
+	assert.False(t, d.Stored.IsZero())
+	assert.Len(t, d.Files, 4)
+	b.record(life(42, wholeLife...))
+	require.Eventually(t, func() bool {
+		d, _ = b.db.doc(42)
+		return len(d.Transitions) == len(wholeLife)
+	}, patience, 5*time.Millisecond, "the end of the record is in the document")
+	assert.Len(t, d.Files, 4)
+}
+
 // The clocks of the driver and of run control differ.
 func TestRunThatEndsBeforeItStarts(t *testing.T) {
 	b := newBench(t)
