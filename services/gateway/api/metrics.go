@@ -10,7 +10,7 @@ type metrics struct {
 func newMetrics(r prometheus.Registerer) *metrics {
 	m := &metrics{
 		missed: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "dcs_gateway_audit_missed_total", Help: "What happened though the audit log did not take its entry, by the entry's kind.",
+			Name: "dcs_gateway_audit_missed_total", Help: "What happened though the audit log did not take its entry, or was not waited for, by the entry's kind.",
 		}, []string{"kind"}),
 		values: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "dcs_gateway_ingest_values_total", Help: "Values from outside: published, or lost, since the broker did not take them.",

@@ -60,6 +60,8 @@ test('a start that is answered too late is no refusal, and has its run', () => {
   assert.deepEqual([commands.value[0]!.phase, commands.value[0]!.run], ['accepted', 7])
   assert.equal(followUnanswered('run', { op: 'start' }, new ApiError({ ...late, status: 409, phase: 'rejected' } as never)), null)
   assert.equal(followUnanswered('run', { op: 'start' }, new TypeError('no')), null)
+  followUnanswered('run', { op: 'abort' }, new ApiError({ type: '', title: 'No answer', status: 0, detail: 'is the network there?' }), 7)
+  assert.deepEqual([commands.value[0]!.phase, commands.value[0]!.run], ['unanswered', 7])
 })
 
 test('what the gateway does not let through, and no gateway', async () => {

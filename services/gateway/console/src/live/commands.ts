@@ -94,11 +94,11 @@ export function follow (device: string, command: Command, answer: Outcome, run?:
   return key
 }
 
-// followUnanswered enters what was sent otherwise and had no answer in time: one may still come. It returns the key, null where the error says something else.
-export function followUnanswered (device: string, command: Command, e: unknown): number | null {
+// followUnanswered enters what was sent otherwise and had no answer, from the device or from the gateway: it may be done all the same. It returns the key, null where the error says something else.
+export function followUnanswered (device: string, command: Command, e: unknown, run?: number): number | null {
   const late = e instanceof ApiError ? refused(e) : null
-  if (!late?.id || late.phase !== 'unanswered') return null
-  const key = enter({ device, command })
+  if (late?.phase !== 'unanswered') return null
+  const key = enter({ device, command, run })
   change(key, late)
   catchUp(key)
   return key

@@ -26,7 +26,7 @@ export function AbortDialog ({ run, open, close }: { run: Live, open: boolean, c
       setReason('')
       close()
     } catch (e) {
-      setLate(followUnanswered('run', { op: 'abort' }, e) !== null)
+      setLate(followUnanswered('run', { op: 'abort' }, e, run.run) !== null)
       setError(e)
     } finally {
       setBusy(false)
