@@ -76,7 +76,7 @@ func (b *Broker) Start() {
 	for {
 		o := b.o
 		if o.Port == 0 {
-			o.Port = somePort()
+			o.Port = claim(b.t)
 		}
 		s, err := mqttd.Start(ctx, o)
 		if err == nil {
@@ -90,9 +90,22 @@ func (b *Broker) Start() {
 	}
 }
 
-// somePort is one that the system gives to no outgoing connection: while a broker
-// is away any client on the machine could have got it.
-func somePort() int { return 20000 + rand.IntN(7000) }
+// claim takes a port that the system gives to no outgoing connection: while a
+// broker is away any client on the machine could have got it. Nor does another
+// test's process get it before this test ends: the UDP port of the same number
+// says that it is taken.
+func claim(t testing.TB) int {
+	t.Helper()
+	for range 1000 {
+		c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 20000 + rand.IntN(7000)})
+		if err == nil {
+			t.Cleanup(func() { _ = c.Close() })
+			return c.LocalAddr().(*net.UDPAddr).Port
+		}
+	}
+	t.Fatal("no port is free")
+	return 0
+}
 
 func port(t testing.TB, rawURL string) int {
 	t.Helper()
