@@ -583,7 +583,10 @@ func (f *fleet) pause(on bool) { f.paused.Store(on) }
 func (f *fleet) hush() {
 	f.hushed.Do(func() { close(f.quiet) })
 	for _, d := range f.senders {
-		<-d.silent
+		select {
+		case <-d.silent:
+		case <-d.ended:
+		}
 	}
 }
 

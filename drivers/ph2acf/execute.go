@@ -20,8 +20,8 @@ const (
 	drain      = 2 * time.Second // for the output of what is gone to be read
 )
 
-// versionLimit is for a program to say its version, but for tests, on machines
-// with no time.
+// versionLimit is for a program to say its version. Tests, which compilers run
+// beside, give it more.
 var versionLimit = 2 * time.Second
 
 // Why a program is stopped.

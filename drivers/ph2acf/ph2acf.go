@@ -20,7 +20,8 @@ import (
 )
 
 // leaveMargin is what the driver takes at its end besides the program's grace.
-var leaveMargin = 2 * time.Second // but for tests, on machines with no time
+// Tests, which compilers run beside, give it more.
+var leaveMargin = 2 * time.Second
 
 // run executes what it is told to until ctx ends.
 func run(ctx context.Context, env *service.Env, cfg *config) error {

@@ -160,14 +160,20 @@ func TestFault25TripAndInterlock(t *testing.T) {
 	})
 }
 
-// withinASecond takes the best of a few: a busy machine may be slow in one.
+// withinASecond wants three of five: a busy machine may be slow in some, and a
+// driver that looks too seldom is quick in some.
 func withinASecond(t *testing.T, published func() time.Duration) {
 	t.Helper()
-	best := time.Hour
-	for round := 0; round < 5 && best >= time.Second; round++ {
-		best = min(best, published())
+	var all []time.Duration
+	for quick, slow := 0, 0; quick < 3; {
+		all = append(all, published())
+		if all[len(all)-1] < time.Second {
+			quick++
+		} else {
+			slow++
+		}
+		require.Less(t, slow, 3, "%v", all)
 	}
-	assert.Less(t, best, time.Second)
 }
 
 // A command left on the broker is refused when the driver comes, and taken

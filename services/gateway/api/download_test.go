@@ -59,7 +59,7 @@ func TestUnreadDownload(t *testing.T) {
 	ended, _ := l.download()
 	select {
 	case <-ended:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("it goes on though nobody reads it")
 	}
 }
@@ -75,7 +75,7 @@ func TestDownloadEndsWithSession(t *testing.T) {
 	logout()
 	select {
 	case <-ended:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("it goes on though the session has ended")
 	}
 }
