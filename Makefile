@@ -27,7 +27,7 @@ bin/dcs:
 test: console
 	cd $(CONSOLE) && npm run check && npm test
 	$(GO) vet ./...
-	$(GO) test $(RACE) ./...
+	$(GO) test $(RACE) -timeout 30m ./...
 	$(GO) -C tools/composecheck test ./...
 	cd nodered && npm ci --no-audit --no-fund --loglevel=error && npm test
 	cd grafana && npm ci --no-audit --no-fund --loglevel=error && npm test
@@ -73,7 +73,7 @@ e2e: build servers
 		$(GO) test -tags e2e -count=1 -timeout 40m -parallel 8 -v -run '^TestFault' ./e2e; ended=$$?; \
 		wait $$preparing && exit $$ended
 	$(MAKE) --no-print-directory images
-	$(GO) test -tags e2e -count=1 -timeout 20m -v ./e2e/containers
+	$(GO) test -tags e2e -count=1 -timeout 40m -v ./e2e/containers
 
 # The long ones in full; the faults need root, as in e2e.
 soak: build
