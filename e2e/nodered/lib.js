@@ -112,16 +112,20 @@ export async function until (what, fits) {
   }
 }
 
-// twice presses a button that asks once. It asks again when the second press
-// came after the four seconds that it waits for it, and meant the first.
-export async function twice (button, asks, done) {
-  for (let i = 0; i < 5; i++) {
+// twice presses a button that asks once, for four seconds, and is then pressed
+// again; asked looks that nothing has been sent by then. All of it is done once
+// more only where the second press came so late that it may have meant the first.
+export async function twice (button, asks, asked, done) {
+  for (let round = 1; ; round++) {
     await button.click()
-    const over = await done.waitFor({ timeout: 4_000 }).then(() => true, () => false)
-    if (over) return
-    if (!await button.getByText(asks).isVisible()) await button.click()
+    const since = Date.now()
+    await asks.waitFor()
+    asked()
+    await button.click()
+    if (Date.now() - since < 3_000 || round === 5) return done.waitFor()
+    if (await done.waitFor({ timeout: 4_000 }).then(() => true, () => false)) return
+    await asks.waitFor({ state: 'detached' })
   }
-  await done.waitFor()
 }
 
 export async function screenshot (page, name) {

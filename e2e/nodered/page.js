@@ -128,10 +128,7 @@ describe('the shipped page', { timeout: 10 * WAIT }, () => {
     await at('hv-0-state').getByText('OFF').waitFor()
     await row({ device: 'hv', op: 'switch', channel: 0, value: 'off', phase: 'done' }).waitFor()
     const from = bus.heard.length
-    await at('hv-alloff').click()
-    await page.getByText('Sure? All off').waitFor()
-    assert.deepEqual(bus.commands(from), [])
-    await twice(at('hv-alloff'), 'Sure?', row({ device: 'hv', op: 'switch', channel: 'all', value: 'off', phase: 'done' }))
+    await twice(at('hv-alloff'), page.getByText('Sure? All off'), () => assert.deepEqual(bus.commands(from), []), row({ device: 'hv', op: 'switch', channel: 'all', value: 'off', phase: 'done' }))
   })
 
   test('a channel is locked with a reason and unlocked', async () => {
@@ -144,10 +141,7 @@ describe('the shipped page', { timeout: 10 * WAIT }, () => {
     await row({ device: 'hv', op: 'switch', value: 'on', phase: 'rejected', code: 'LOCKED' }).waitFor()
     await screenshot(page, 'power-more')
     const from = bus.heard.length
-    await at('hv-0-unlock').click()
-    await at('hv-0-unlock').getByText('Sure? Unlock').waitFor()
-    assert.deepEqual(bus.commands(from), [], 'it asks once')
-    await twice(at('hv-0-unlock'), 'Sure?', row({ device: 'hv', op: 'unlock', channel: 0, phase: 'done', user: 'node-red' }))
+    await twice(at('hv-0-unlock'), at('hv-0-unlock').getByText('Sure? Unlock'), () => assert.deepEqual(bus.commands(from), [], 'it asks once'), row({ device: 'hv', op: 'unlock', channel: 0, phase: 'done', user: 'node-red' }))
     await at('hv-0-locked').waitFor({ state: 'detached' })
   })
 
