@@ -208,9 +208,14 @@ func TestStateOfOthersIsPutRight(t *testing.T) {
 		l.Say(topic, "rubbish")
 	}
 	require.Eventually(t, func() bool {
-		all := l.Heard(topic)
+		all, rubbish := l.Heard(topic), 0
+		for _, m := range all[min(mark, len(all)):] {
+			if string(m.Payload) == "rubbish" {
+				rubbish++
+			}
+		}
 		var s wire.State
-		return json.Unmarshal(all[len(all)-1].Payload, &s) == nil && s.State == wire.Ready && s.Boot == p.env.Boot
+		return rubbish == 100 && json.Unmarshal(all[len(all)-1].Payload, &s) == nil && s.State == wire.Ready && s.Boot == p.env.Boot
 	}, patience, time.Millisecond, "the last word is ours")
 	corrections := 0
 	for _, m := range l.Heard(topic)[mark:] {
